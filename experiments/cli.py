@@ -1,0 +1,27 @@
+"""The command `mmg`.
+
+Exit codes: 0 done, 1 something failed, 2 bad input, told in a sentence on stderr.
+"""
+
+import typer
+
+from experiments import config_cli
+from mmg_env.errors import InputError
+
+app = typer.Typer(
+    help="Multi-microgrid communities with shared storage: simulate, optimise, compare.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(config_cli.app, name="config", help="Check and show system files.")
+
+
+def main() -> None:
+    """Run the command line; bad input ends with exit code 2 and no traceback."""
+    try:
+        app()
+    except InputError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(2) from None

@@ -1,0 +1,436 @@
+"""Episode and Forecast: one exogenous trajectory, and what is believed about it hour by hour.
+
+An episode is a function of (suite, split, index) alone. Its values are the truth; its forecasts
+are part of it, so that every policy is told the same things. Both are read-only.
+
+Source: docs/model.md section 7.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmg_env.errors import InputError
+from mmg_env.forecasting import forecast_into, make_consistent, net_load
+from mmg_env.layout import MEMBER_SERIES, P, W, X
+from mmg_env.system import System
+
+Array = NDArray[np.float64]
+
+FORECAST_H = 48
+UNBOUNDED = 1e12
+
+
+class Series:
+    """Names for the columns of an array (..., 4 * members + len(X)) of exogenous values."""
+
+    values: Array
+    member_count: int
+
+    def _member(self, kind: str) -> Array:
+        first = MEMBER_SERIES.index(kind) * self.member_count
+        return self.values[..., first : first + self.member_count]
+
+    def shared(self, column: X) -> Array:
+        """Return one shared column, (...)."""
+        return self.values[..., 4 * self.member_count + column]
+
+    @property
+    def wind_kw(self) -> Array:
+        """Available wind power, (..., members), kW."""
+        return self._member("wind_kw")
+
+    @property
+    def pv_kw(self) -> Array:
+        """Available PV power, (..., members), kW."""
+        return self._member("pv_kw")
+
+    @property
+    def load_kw(self) -> Array:
+        """Electric load, (..., members), kW."""
+        return self._member("load_kw")
+
+    @property
+    def heat_kw(self) -> Array:
+        """Heat load, (..., members), kW."""
+        return self._member("heat_kw")
+
+    @property
+    def price_buy(self) -> Array:
+        """Retail purchase price, (...), currency/kWh."""
+        return self.shared(X.price_buy)
+
+    @property
+    def price_sell(self) -> Array:
+        """Retail sale price, (...), currency/kWh."""
+        return self.shared(X.price_sell)
+
+    @property
+    def price_short(self) -> Array:
+        """Imbalance price of a short community, (...), currency/kWh."""
+        return np.asarray(self.shared(X.spot) + self.shared(X.short_premium))
+
+    @property
+    def price_long(self) -> Array:
+        """Imbalance price of a long community, (...), currency/kWh."""
+        return np.asarray(self.shared(X.spot) - self.shared(X.long_premium))
+
+    @property
+    def grid_up(self) -> Array:
+        """Share of the grid links in service, (...), 0..1."""
+        return self.shared(X.grid_up)
+
+    @property
+    def net_load_kw(self) -> Array:
+        """The community's load less wind and PV, (...), kW."""
+        return np.asarray((self.load_kw - self.wind_kw - self.pv_kw).sum(axis=-1))
+
+
+@dataclass(frozen=True, eq=False)
+class Scenarios(Series):
+    """Equally long futures with probabilities.
+
+    Attributes:
+        values: (scenarios, leads, columns).
+        probability: (scenarios,), summing to 1.
+        member_count: members of the system.
+    """
+
+    values: Array
+    probability: Array
+    member_count: int
+
+
+@dataclass(frozen=True, eq=False)
+class ErrorModel:
+    """How forecasts err: the paths behind the columns.
+
+    Attributes:
+        path: (columns,) number of each column's error path, -1 where the future is known.
+        phi: (paths,) persistence per step.
+        innovations: (draws, paths) innovations seen in the train split, drawn jointly.
+        low: (columns,) physical lower bounds.
+        high: (columns,) physical upper bounds.
+    """
+
+    path: NDArray[np.int64]
+    phi: Array
+    innovations: Array
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast(Series):
+    """The forecast issued at one step for the next 48 hours.
+
+    Attributes:
+        issue: step at whose start it was issued; that step itself is lead 0.
+        values: (leads, columns) point forecast, the columns of an episode.
+        scale: (leads, columns) size of one unit of forecast error.
+        model: how it errs.
+        world: the system's numbers, needed to keep drawn prices consistent.
+        member_count: members of the system.
+    """
+
+    issue: int
+    values: Array
+    scale: Array
+    model: ErrorModel
+    world: Array
+    member_count: int
+
+    def scenarios(self, n: int, rng: np.random.Generator) -> Scenarios:
+        """Draw n futures from the error model around this forecast.
+
+        Args:
+            n: number of scenarios, at least 1.
+            rng: where the draws come from.
+
+        Raises:
+            InputError: n is below 1.
+        """
+        if n < 1:
+            raise InputError(f"scenarios: n is {n}; it must be at least 1")
+        leads, columns = self.values.shape
+        bank = self.model.innovations
+        drawn = bank[rng.integers(len(bank), size=(n, leads))]
+        error = np.zeros((n, len(self.model.phi)))
+        values = np.repeat(self.values[None], n, axis=0)
+        uncertain = self.model.path >= 0
+        paths = self.model.path[uncertain]
+        for lead in range(leads):
+            error = self.model.phi * error + drawn[:, lead]
+            values[:, lead, uncertain] += self.scale[lead, uncertain] * error[:, paths]
+        for row in values.reshape(-1, columns):
+            make_consistent(self.world, self.model.low, self.model.high, row)
+        return Scenarios(values, np.full(n, 1.0 / n), self.member_count)
+
+
+@dataclass(frozen=True, eq=False)
+class Episode(Series):
+    """One exogenous trajectory with its forecasts.
+
+    Attributes:
+        label: (suite, split, index), or another name for an episode made by hand.
+        start: first hour on the calendar of the source.
+        values: (steps, columns) the truth.
+        center: (steps + leads, columns) what was believed before the episode began.
+        scale: (steps + leads, columns) size of one unit of forecast error.
+        errors: (steps, paths) error paths as they came true.
+        model: how forecasts err.
+        world: the system's numbers.
+        member_count: members of the system.
+    """
+
+    label: tuple[str, str, int]
+    start: np.datetime64
+    values: Array
+    center: Array
+    scale: Array
+    errors: Array
+    model: ErrorModel
+    world: Array
+    member_count: int
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+        return len(self.values)
+
+    @cached_property
+    def leads(self) -> int:
+        """Steps that a forecast covers."""
+        return len(self.center) - len(self.values)
+
+    def forecast(self, t: int) -> Forecast:
+        """Return the forecast issued at the start of step t."""
+        out = np.empty((self.leads, self.values.shape[1]))
+        model = self.model
+        forecast_into(
+            self.world,
+            t,
+            self.center,
+            self.scale,
+            model.path,
+            model.phi,
+            self.errors,
+            self.values,
+            model.low,
+            model.high,
+            out,
+        )
+        out.flags.writeable = False
+        scale = self.scale[t : t + self.leads]
+        return Forecast(t, out, scale, model, self.world, self.member_count)
+
+    def until(self, t: int) -> "Episode":
+        """Return what has been realised before step t: the only part a policy may see."""
+        return Episode(
+            self.label,
+            self.start,
+            self.values[:t],
+            self.center[:t],
+            self.scale[:t],
+            self.errors[:t],
+            self.model,
+            self.world,
+            self.member_count,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Belief:
+    """What a source says before the episode is assembled.
+
+    Attributes:
+        center: (steps + leads, columns) belief before the episode.
+        scale: (steps + leads, columns) size of one unit of error.
+        errors: (steps + leads, paths) or (steps, paths) error paths as they come true.
+    """
+
+    center: Array
+    scale: Array
+    errors: Array
+
+
+def lead_steps(system: System) -> int:
+    """Return how many steps a forecast covers."""
+    return round(FORECAST_H / system.dt_h)
+
+
+def physical_bounds(system: System) -> tuple[Array, Array]:
+    """Return lower and upper bounds of every column.
+
+    Renewables lie between 0 and capacity, load is at least the flexible rating (so that a shift
+    is always firm), heat, purchase price and premiums are not negative.
+    """
+    members = len(system.members)
+    columns = system.exogenous_size
+    low = np.zeros(columns)
+    high = np.full(columns, UNBOUNDED)
+    configs = system.config.members
+    high[:members] = [m.wind.capacity_kw if m.wind else 0.0 for m in configs]
+    high[members : 2 * members] = [m.pv.capacity_kw if m.pv else 0.0 for m in configs]
+    low[2 * members : 3 * members] = system.column(P.flex_kw)[:members]
+    for column in (X.price_sell, X.ces_buy, X.ces_sell, X.spot, X.nomination_base_kw):
+        low[4 * members + column] = -UNBOUNDED
+    for column in (X.grid_up, X.derating, X.spin_call):
+        high[4 * members + column] = 1.0
+    return low, high
+
+
+def assemble_episode(
+    system: System,
+    label: tuple[str, str, int],
+    start: np.datetime64,
+    model: ErrorModel,
+    belief: Belief,
+    truth: Array,
+) -> Episode:
+    """Make a truth physical, add the base of the nominations, check prices, freeze.
+
+    Args:
+        system: the system that will live through it.
+        label: (suite, split, index).
+        start: first hour on the calendar.
+        model: how forecasts err.
+        belief: center, scale and errors.
+        truth: (steps, columns) raw values; not changed.
+
+    Raises:
+        InputError: a value is not a finite number, or a price breaks the rules of section 5.
+    """
+    steps = system.episode_steps
+    values = np.array(truth[:steps], dtype=np.float64)
+    if not np.isfinite(values).all():
+        t, column = np.argwhere(~np.isfinite(values))[0]
+        raise InputError(
+            f"episode {label}: column {column} of step {t} is {values[t, column]}; "
+            "every value must be a finite number"
+        )
+    world = system.physics.world
+    for row in values:
+        make_consistent(world, model.low, model.high, row)
+    members = len(system.members)
+    arrays = (values, belief.center, belief.scale, np.array(belief.errors[:steps]))
+    episode = Episode(label, start, *arrays, model, world, members)
+    base = values[:, 4 * members + X.nomination_base_kw]
+    for t in range(0, steps, system.steps_per_day):
+        base[t : t + system.steps_per_day] = episode.forecast(t).shared(X.nomination_base_kw)[
+            : system.steps_per_day
+        ]
+    for array in arrays:
+        array.flags.writeable = False
+    check_prices(system, episode)
+    return episode
+
+
+def check_prices(system: System, episode: Episode) -> None:
+    """Refuse an episode in which shedding or spilling would pay.
+
+    Raises:
+        InputError: naming the hour, the price and the penalty that it beats.
+    """
+    world = system.physics.world
+    dt = system.dt_h
+    carbon = world[W.carbon_per_kg] * episode.shared(X.carbon_kg_per_kwh)
+    dearest = np.maximum(episode.price_buy, episode.shared(X.ces_buy)) + carbon
+    dearest = dearest + world[W.demand_charge_per_kw] / dt
+    if system.day_ahead_grid:
+        dearest = dearest + episode.shared(X.short_premium)
+    t = int(np.argmax(dearest))
+    if dearest[t] >= world[W.unserved_per_kwh]:
+        raise InputError(
+            f"episode {episode.label}: energy costs up to {dearest[t]:.4g} per kWh in step {t} "
+            f"(price, carbon, demand charge, imbalance); it must stay below "
+            f"penalties.unserved_per_kwh, {world[W.unserved_per_kwh]:.4g}"
+        )
+    cheapest = np.minimum(episode.price_sell, episode.shared(X.ces_sell))
+    t = int(np.argmin(cheapest))
+    if -cheapest[t] >= world[W.spill_per_kwh]:
+        raise InputError(
+            f"episode {episode.label}: selling costs {-cheapest[t]:.4g} per kWh in step {t}; "
+            f"it must stay below penalties.spill_per_kwh, {world[W.spill_per_kwh]:.4g}"
+        )
+
+
+def sample_episode(system: System, split: str, index: int) -> Episode:
+    """Return episode `index` of a split of the system's source.
+
+    The same (suite, split, index) gives bit-identical arrays in every process, for every policy.
+
+    Args:
+        system: a system with a source.
+        split: `train` (unbounded), `val`, `test` or `shift`.
+        index: 0-based.
+
+    Raises:
+        InputError: the system has no source, or there is no such split or index.
+    """
+    from mmg_env.sources import SAMPLERS
+
+    source = system.config.source
+    if source is None:
+        raise InputError(f"system {system.name}: it has no `source`, so it has no episodes")
+    check_index(system, split, index)
+    return SAMPLERS[source.kind](system, split, index)
+
+
+def nominal_episode(system: System) -> Episode:
+    """Return the nominal day of the system's source, foreseen without error.
+
+    Raises:
+        InputError: the source has no nominal day.
+    """
+    from mmg_env.sources import NOMINAL
+
+    source = system.config.source
+    if source is None or source.kind not in NOMINAL:
+        kind = "no source" if source is None else f"source `{source.kind}`"
+        raise InputError(f"system {system.name}: it has {kind}, which has no nominal day")
+    return NOMINAL[source.kind](system)
+
+
+def split_size(system: System, split: str) -> int | None:
+    """Return the number of episodes of a split; None for the unbounded `train`.
+
+    Raises:
+        InputError: there is no such split.
+    """
+    if split == "train":
+        return None
+    sizes = {"val": system.config.splits.val, "test": system.config.splits.test, "shift": system.config.splits.shift}
+    if split not in sizes:
+        raise InputError(f"split: {split!r} is not one of train, val, test, shift")
+    return sizes[split]
+
+
+def check_index(system: System, split: str, index: int) -> None:
+    """Refuse an episode number that the split does not have.
+
+    Raises:
+        InputError: naming the number and the range.
+    """
+    size = split_size(system, split)
+    if index < 0 or (size is not None and index >= size):
+        allowed = "0 or more" if size is None else f"0..{size - 1}"
+        raise InputError(f"episode: {index} is not in split {split} of {system.name}; allowed: {allowed}")
+
+
+__all__ = [
+    "Belief",
+    "Episode",
+    "ErrorModel",
+    "Forecast",
+    "Scenarios",
+    "assemble_episode",
+    "check_index",
+    "lead_steps",
+    "nominal_episode",
+    "physical_bounds",
+    "sample_episode",
+    "split_size",
+]

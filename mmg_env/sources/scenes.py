@@ -1,0 +1,216 @@
+"""Days of the papers' suites: season times typical day times autocorrelated hourly noise.
+
+Every member's day is its nominal profile times a season (common) times one of five typical days
+(its own probabilities; the members' days are joined by a Gaussian copula). On top lies AR(1)
+noise with a common factor per kind of series; the grid tariff deviates by at most
+`tariff_deviation` with a daily budget.
+
+Source: probabilities and the tariff's uncertainty from Bian & Ji 2025; multipliers, seasons and
+noise are our choice (docs/model.md section 7).
+"""
+
+from functools import lru_cache
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from mmg_env.config import FlatTariff, ScenesSource, TouTariff
+from mmg_env.episode import (
+    Belief,
+    Episode,
+    ErrorModel,
+    assemble_episode,
+    lead_steps,
+    physical_bounds,
+)
+from mmg_env.errors import InputError
+from mmg_env.layout import MEMBER_SERIES, X
+from mmg_env.sources.random import autoregressive, stream, student
+from mmg_env.system import System
+
+Array = NDArray[np.float64]
+
+# Multipliers of (wind, PV, load, heat) in the typical days 1..5, and in the four seasons.
+SCENES: Final = np.array(
+    [
+        (0.6, 0.6, 1.0, 1.05),
+        (1.0, 1.0, 1.0, 1.0),
+        (1.35, 0.7, 1.0, 1.05),
+        (0.75, 1.25, 1.02, 0.95),
+        (0.9, 0.95, 1.1, 1.1),
+    ]
+)
+SEASONS: Final = np.array(
+    [
+        (1.1, 1.0, 0.95, 0.8),
+        (0.8, 1.2, 1.1, 0.25),
+        (1.0, 0.95, 0.95, 0.7),
+        (1.15, 0.7, 1.0, 1.5),
+    ]
+)
+WINTER: Final = 3
+SHIFT_LOAD: Final = 1.3  # the `shift` split: winter with 30 % more load
+NOISE_SD: Final = np.array([0.10, 0.075, 0.05, 0.05])  # half of the budget sets' half-widths
+NOISE_PHI: Final = 0.8
+COMMON_SHARE: Final = 0.5  # variance of the noise that members share, per kind of series
+TARIFF_PHI: Final = 0.9
+TARIFF_SD: Final = 0.05
+TARIFF_BUDGET: Final = 6.0  # hours per day at the full deviation
+FITTING_DAYS: Final = 64  # days of innovations kept for drawing scenarios
+
+
+def nominal(system: System) -> Episode:
+    """Return the nominal day: profiles times peaks, known in advance, repeated to fill T."""
+    center = _center(system, np.ones((len(system.members), 4)))
+    model = _error_model(system)
+    paths = len(model.phi)
+    rows = len(center)
+    belief = Belief(center, np.zeros_like(center), np.zeros((rows, paths)))
+    start = np.datetime64("2025-01-01T00")
+    return assemble_episode(system, (system.name, "nominal", 0), start, model, belief, center)
+
+
+def sample(system: System, split: str, index: int) -> Episode:
+    """Return episode `index` of a split."""
+    season = int(stream(system.name, split, index, "season").integers(4))
+    factors = SEASONS[season] * _scene_factors(system, split, index)
+    if split == "shift":
+        factors = SEASONS[WINTER] * _scene_factors(system, split, index)
+        factors[:, MEMBER_SERIES.index("load_kw")] *= SHIFT_LOAD
+    center = _center(system, factors)
+    errors = autoregressive(_innovations(system, split, index, len(center)), _phi(system))
+    limit = _source(system).tariff_deviation
+    errors[:, -1] = _bounded_tariff(errors[:, -1], limit, system.steps_per_day)
+    belief = Belief(center, _scale(system, center), errors)
+    model = _error_model(system)
+    truth = center + belief.scale * np.where(model.path >= 0, errors[:, model.path], 0.0)
+    start = np.datetime64("2025-01-01T00") + np.timedelta64(91 * season, "D")
+    return assemble_episode(system, (system.name, split, index), start, model, belief, truth)
+
+
+def _source(system: System) -> ScenesSource:
+    """Return the source's configuration."""
+    source = system.config.source
+    assert isinstance(source, ScenesSource)
+    return source
+
+
+def _scene_factors(system: System, split: str, index: int) -> Array:
+    """Return each member's multipliers of its typical day, (members, 4), mean 1 over the scenes."""
+    source = _source(system)
+    common = stream(system.name, split, index, "scene").standard_normal()
+    factors = np.empty((len(system.members), 4))
+    for m, name in enumerate(system.members):
+        own = stream(system.name, split, index, f"scene/{name}").standard_normal()
+        rho = source.scene_correlation
+        level = ndtr(np.sqrt(rho) * common + np.sqrt(1.0 - rho) * own)
+        probability = _probabilities(source, name)
+        scene = min(int(np.searchsorted(np.cumsum(probability), level)), len(SCENES) - 1)
+        factors[m] = SCENES[scene] / (probability @ SCENES)
+    return factors
+
+
+def _probabilities(source: ScenesSource, name: str) -> Array:
+    """Return a member's scene probabilities; uniform unless stated."""
+    given = source.scene_probabilities.get(name)
+    return np.full(len(SCENES), 1.0 / len(SCENES)) if given is None else np.array(given)
+
+
+def _center(system: System, factors: Array) -> Array:
+    """Return the expected values of all columns for T and the forecast's leads."""
+    rows = system.episode_steps + lead_steps(system)
+    hours = (np.arange(rows) * system.dt_h % 24).astype(int)
+    members = len(system.members)
+    center = np.zeros((rows, system.exogenous_size))
+    profiles = {name: np.array(p) for name, p in _source(system).profiles.items()}
+    for m, member in enumerate(system.config.members):
+        devices = (member.wind, member.pv, member.load, member.heat)
+        for kind, device in enumerate(devices):
+            if device is None:
+                continue
+            size = device.peak_kw if hasattr(device, "peak_kw") else device.capacity_kw
+            center[:, kind * members + m] = size * profiles[device.profile][hours] * factors[m, kind]
+    center[:, 4 * members :] = _prices(system, hours)
+    return center
+
+
+def _prices(system: System, hours: NDArray[np.int64]) -> Array:
+    """Return the shared columns by hour of the day: tariff, the CES's market, reserve, grid."""
+    config = system.config
+    tariff = config.tariff
+    if not isinstance(tariff, (FlatTariff, TouTariff)):
+        raise InputError(
+            f"system {system.name}: source `scenes` needs a flat or tou tariff, not {tariff.kind}"
+        )
+    shared = np.zeros((len(hours), len(X)))
+    shared[:, X.price_buy] = np.broadcast_to(tariff.buy_per_kwh, 24)[hours]
+    shared[:, X.price_sell] = np.broadcast_to(tariff.sell_per_kwh, 24)[hours]
+    shared[:, X.spot] = shared[:, X.price_buy]
+    shared[:, X.grid_up] = 1.0
+    shared[:, X.derating] = 1.0
+    shared[:, X.carbon_kg_per_kwh] = config.carbon.grid_kg_per_kwh
+    if config.ces is not None:
+        shared[:, X.ces_buy] = shared[:, X.price_buy] + config.ces.market.buy_adder_per_kwh
+        shared[:, X.ces_sell] = shared[:, X.price_sell]
+        shared[:, X.rho_regulation] = np.broadcast_to(config.ces.regulation_per_kw_h, 24)[hours]
+        shared[:, X.rho_spinning] = np.broadcast_to(config.ces.spinning_per_kw_h, 24)[hours]
+    return shared
+
+
+def _paths(system: System) -> list[str]:
+    """Return the names of the error paths: four per member, then the tariff."""
+    return [f"{kind}/{name}" for kind in MEMBER_SERIES for name in system.members] + ["tariff"]
+
+
+def _phi(system: System) -> Array:
+    """Return the persistence of each path per step."""
+    phi = np.full(len(_paths(system)), NOISE_PHI)
+    phi[-1] = TARIFF_PHI
+    return np.asarray(phi**system.dt_h)
+
+
+def _scale(system: System, center: Array) -> Array:
+    """Return the size of one unit of error: a share of the expected value."""
+    members = len(system.members)
+    share = np.zeros(center.shape[1])
+    share[: 4 * members] = np.repeat(NOISE_SD, members)
+    share[4 * members + np.array([X.price_buy, X.price_sell, X.ces_buy, X.ces_sell, X.spot])] = 1.0
+    return np.asarray(center * share)
+
+
+def _innovations(system: System, split: str, index: int, rows: int) -> Array:
+    """Return (rows, paths) innovations: unit AR(1) noise with a common factor per kind."""
+    phi = _phi(system)
+    draws = []
+    for kind in MEMBER_SERIES:
+        common = student(stream(system.name, split, index, f"noise/{kind}"), rows)
+        for name in system.members:
+            own = student(stream(system.name, split, index, f"noise/{kind}/{name}"), rows)
+            draws.append(np.sqrt(COMMON_SHARE) * common + np.sqrt(1.0 - COMMON_SHARE) * own)
+    draws.append(TARIFF_SD * student(stream(system.name, split, index, "noise/tariff"), rows))
+    return np.asarray(np.column_stack(draws) * np.sqrt(1.0 - phi**2))
+
+
+def _bounded_tariff(path: Array, limit: float, steps_per_day: int) -> Array:
+    """Return the tariff's deviation within its bound and, day by day, within its budget."""
+    bounded = np.clip(path, -limit, limit)
+    for begin, end in pairwise(range(0, len(path) + steps_per_day, steps_per_day)):
+        spent = np.abs(bounded[begin:end]).sum()
+        if spent > TARIFF_BUDGET * limit:
+            bounded[begin:end] *= TARIFF_BUDGET * limit / spent
+    return np.asarray(bounded)
+
+
+@lru_cache(maxsize=8)
+def _error_model(system: System) -> ErrorModel:
+    """Return how this system's forecasts err; innovations are those of its first train days."""
+    members = len(system.members)
+    path = np.full(system.exogenous_size, -1)
+    path[: 4 * members] = np.arange(4 * members)
+    path[4 * members + np.array([X.price_buy, X.price_sell, X.ces_buy, X.ces_sell, X.spot])] = 4 * members
+    low, high = physical_bounds(system)
+    days = [_innovations(system, "train", i, 24) for i in range(FITTING_DAYS)]
+    return ErrorModel(path, _phi(system), np.concatenate(days), low, high)
