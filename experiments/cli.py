@@ -5,7 +5,7 @@ Exit codes: 0 done, 1 something failed, 2 bad input, told in a sentence on stder
 
 import typer
 
-from experiments import config_cli
+from experiments import bench, config_cli
 from mmg_env.errors import InputError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(config_cli.app, name="config", help="Check and show system files.")
+app.command()(bench.bench)
 
 
 def main() -> None:

@@ -1,0 +1,54 @@
+"""mmg_env: communities of microgrids with shared storage, hour by hour.
+
+Importing this package registers the Gymnasium environments `mmg/Community-v0` and one per suite.
+"""
+
+import gymnasium
+
+from mmg_env.config_file import suite_names
+from mmg_env.env import CommunityEnv
+from mmg_env.episode import Episode, Forecast, Scenarios, nominal_episode, sample_episode
+from mmg_env.errors import ConfigError, InputError
+from mmg_env.kpis import kpis
+from mmg_env.public import PublicInfo
+from mmg_env.rollout import Policy, rollout
+from mmg_env.system import System, load_system
+from mmg_env.trajectory import Trajectory
+
+# Bumped, with an entry in the changelog, when a suite's numbers change.
+_VERSIONS = {"s1_3mg": 0, "community_real": 0}
+
+
+def environment_id(suite: str) -> str:
+    """Return the Gymnasium id of a suite: `mmg/<CamelCase>-v<version>`."""
+    name = "".join(word[:1].upper() + word[1:] for word in suite.split("_"))
+    return f"mmg/{name}-v{_VERSIONS.get(suite, 0)}"
+
+
+def _register() -> None:
+    entry_point = "mmg_env.env:CommunityEnv"
+    gymnasium.register("mmg/Community-v0", entry_point=entry_point)
+    for suite in suite_names():
+        gymnasium.register(environment_id(suite), entry_point=entry_point, kwargs={"system": suite})
+
+
+_register()
+
+__all__ = [
+    "CommunityEnv",
+    "ConfigError",
+    "Episode",
+    "Forecast",
+    "InputError",
+    "Policy",
+    "PublicInfo",
+    "Scenarios",
+    "System",
+    "Trajectory",
+    "environment_id",
+    "kpis",
+    "load_system",
+    "nominal_episode",
+    "rollout",
+    "sample_episode",
+]

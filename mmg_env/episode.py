@@ -121,6 +121,11 @@ class ErrorModel:
     low: Array
     high: Array
 
+    def __post_init__(self) -> None:
+        """Freeze the arrays: one model is shared by all episodes of a system."""
+        for array in (self.path, self.phi, self.innovations, self.low, self.high):
+            array.flags.writeable = False
+
 
 @dataclass(frozen=True, eq=False)
 class Forecast(Series):
@@ -206,7 +211,13 @@ class Episode(Series):
         return len(self.center) - len(self.values)
 
     def forecast(self, t: int) -> Forecast:
-        """Return the forecast issued at the start of step t."""
+        """Return the forecast issued at the start of step t, 0..steps.
+
+        Raises:
+            InputError: there is no such step.
+        """
+        if not 0 <= t <= self.steps:
+            raise InputError(f"forecast: step {t} is not in 0..{self.steps} of episode {self.label}")
         out = np.empty((self.leads, self.values.shape[1]))
         model = self.model
         forecast_into(
@@ -231,10 +242,7 @@ class Episode(Series):
         return Episode(
             self.label,
             self.start,
-            self.values[:t],
-            self.center[:t],
-            self.scale[:t],
-            self.errors[:t],
+            *(frozen(array[:t]) for array in (self.values, self.center, self.scale, self.errors)),
             self.model,
             self.world,
             self.member_count,
@@ -304,28 +312,64 @@ def assemble_episode(
         InputError: a value is not a finite number, or a price breaks the rules of section 5.
     """
     steps = system.episode_steps
+    check_arrays(system, label, model, belief, truth)
     values = np.array(truth[:steps], dtype=np.float64)
-    if not np.isfinite(values).all():
-        t, column = np.argwhere(~np.isfinite(values))[0]
-        raise InputError(
-            f"episode {label}: column {column} of step {t} is {values[t, column]}; "
-            "every value must be a finite number"
-        )
     world = system.physics.world
     for row in values:
         make_consistent(world, model.low, model.high, row)
     members = len(system.members)
-    arrays = (values, belief.center, belief.scale, np.array(belief.errors[:steps]))
-    episode = Episode(label, start, *arrays, model, world, members)
+    center, scale = frozen(belief.center), frozen(belief.scale)
+    errors = frozen(belief.errors[:steps])
+    episode = Episode(label, start, values, center, scale, errors, model, world, members)
     base = values[:, 4 * members + X.nomination_base_kw]
     for t in range(0, steps, system.steps_per_day):
         base[t : t + system.steps_per_day] = episode.forecast(t).shared(X.nomination_base_kw)[
             : system.steps_per_day
         ]
-    for array in arrays:
-        array.flags.writeable = False
+    values.flags.writeable = False
     check_prices(system, episode)
     return episode
+
+
+def frozen(array: Array) -> Array:
+    """Return a read-only copy."""
+    copy = np.array(array)
+    copy.flags.writeable = False
+    return copy
+
+
+def check_arrays(
+    system: System,
+    label: tuple[str, str, int],
+    model: ErrorModel,
+    belief: Belief,
+    truth: Array,
+) -> None:
+    """Refuse arrays of a wrong shape or with numbers that are not finite.
+
+    Raises:
+        InputError: naming the array, and its shape or the step and column of the number.
+    """
+    columns, steps = system.exogenous_size, system.episode_steps
+    rows = steps + lead_steps(system)
+    wanted = {
+        "truth": (truth, (steps, columns)),
+        "center": (belief.center, (rows, columns)),
+        "scale": (belief.scale, (rows, columns)),
+        "errors": (belief.errors, (steps, len(model.phi))),
+    }
+    for name, (array, shape) in wanted.items():
+        if array.ndim != 2 or len(array) < shape[0] or array.shape[1] != shape[1]:
+            raise InputError(
+                f"episode {label}: {name} has shape {array.shape}; it must be {shape} or longer"
+            )
+        wrong = np.argwhere(~np.isfinite(array[: shape[0]]))
+        if len(wrong):
+            t, column = wrong[0]
+            raise InputError(
+                f"episode {label}: {name} is {array[t, column]} in step {t}, column {column}; "
+                "every value must be a finite number"
+            )
 
 
 def check_prices(system: System, episode: Episode) -> None:
@@ -349,6 +393,8 @@ def check_prices(system: System, episode: Episode) -> None:
             f"penalties.unserved_per_kwh, {world[W.unserved_per_kwh]:.4g}"
         )
     cheapest = np.minimum(episode.price_sell, episode.shared(X.ces_sell))
+    if system.day_ahead_grid:
+        cheapest = cheapest - episode.shared(X.long_premium)
     t = int(np.argmin(cheapest))
     if -cheapest[t] >= world[W.spill_per_kwh]:
         raise InputError(

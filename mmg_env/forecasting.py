@@ -14,7 +14,8 @@ Source: our choice (a martingale model of forecast evolution).
 
 import numpy as np
 
-from mmg_env.kernel import N_SHARED, jit
+from mmg_env.compilation import jit
+from mmg_env.kernel import N_SHARED
 from mmg_env.layout import W, X
 
 
@@ -71,7 +72,7 @@ def forecast_into(world, t, center, scale, path, phi, errors, values, low, high,
         scale: (rows, columns) size of one unit of error; 0 where a column is known.
         path: (columns,) error path of each column, -1 where known.
         phi: (paths,) persistence per step.
-        errors: (steps, paths) error paths; rows before t are read only.
+        errors: (steps, paths) error paths; only row t - 1 is read.
         values: (steps, columns) truth; only `grid_up` of hour t is read.
         low: (columns,) physical lower bounds.
         high: (columns,) physical upper bounds.
@@ -84,7 +85,9 @@ def forecast_into(world, t, center, scale, path, phi, errors, values, low, high,
     for k in range(phi.shape[0]):
         carry[k] = errors[t - 1, k] if t > 0 else 0.0
     day = int(world[W.steps_per_day])
-    is_down = values[t, shared + X.grid_up] == 0.0
+    last = t >= values.shape[0]  # the observation after the last step: nothing is known of it
+    now_up = 1.0 if last else values[t, shared + X.grid_up]
+    announced = 1.0 if last else values[t, shared + X.derating]
     for lead in range(out.shape[0]):
         h = t + lead
         for k in range(phi.shape[0]):
@@ -96,6 +99,8 @@ def forecast_into(world, t, center, scale, path, phi, errors, values, low, high,
         row = out[lead]
         row[shared + X.nomination_base_kw] = net_load(members, row)
         # A derated day is announced as it begins; an outage is expected to last two steps more.
-        share = values[t, shared + X.derating] if h // day == t // day else 1.0
+        share = announced if h // day == t // day else 1.0
         row[shared + X.derating] = share
-        row[shared + X.grid_up] = 0.0 if is_down and lead <= 2 else share
+        row[shared + X.grid_up] = 0.0 if now_up == 0.0 and lead <= 2 else share
+        if lead == 0:
+            row[shared + X.grid_up] = now_up

@@ -16,10 +16,10 @@ Source: docs/model.md sections 1-6; wear after Xu et al. 2018 (form), the rest a
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from mmg_env.compilation import jit
 from mmg_env.layout import PRICE_RULES, REAL_COSTS, A, F, L, P, S, W, X
 
 Array = NDArray[np.float64]
@@ -33,8 +33,6 @@ N_STATE = len(S)
 N_SHARED = len(X)
 N_REAL = len(REAL_COSTS)
 SDR, POSTED, AUCTION, NO_PRICE = (PRICE_RULES[r] for r in ("sdr", "posted", "auction", "none"))
-
-jit = numba.njit(cache=True, error_model="numpy")
 
 
 class Physics(NamedTuple):
@@ -398,7 +396,7 @@ def serve_by_quote(flows, column, quotes, sign, quantity_kw):
         for p in range(flows.shape[0]):
             if not done[p] and flows[p, column] > 0.0 and sign * quotes[p] == best:
                 level = level + flows[p, column]
-        if level == 0.0:
+        if level == 0.0 or left <= 1e-9 * quantity_kw:
             break
         share = left / level if level > left else 1.0
         for p in range(flows.shape[0]):
@@ -446,8 +444,11 @@ def clear_pool(world, has_ces, quotes, flows):
 
 
 @jit
-def auction_price(flows, quotes):
-    """Return the mean of the dearest matched ask and the cheapest matched bid."""
+def auction_price(flows, quotes, buy, sell):
+    """Return the mean of the dearest matched ask and the cheapest matched bid, both in [sell, buy].
+
+    Service went by the quotes as given, so that the pool is firm before prices are revealed.
+    """
     ask = -np.inf
     bid = np.inf
     for p in range(flows.shape[0]):
@@ -455,7 +456,7 @@ def auction_price(flows, quotes):
             ask = quotes[p]
         if flows[p, F.received_kw] > 0.0 and quotes[p] < bid:
             bid = quotes[p]
-    return 0.5 * (ask + bid)
+    return 0.5 * (clip(ask, sell, buy) + clip(bid, sell, buy))
 
 
 @jit
@@ -499,7 +500,7 @@ def pay_pool(world, has_ces, buy, sell, quotes, supply, demand, flows, ledger):
     if rule == SDR:
         price = buy - (buy - sell) * (supply / demand if supply < demand else 1.0)
     elif rule == AUCTION:
-        price = auction_price(flows, quotes)
+        price = auction_price(flows, quotes, buy, sell)
     else:
         price = 0.5 * (buy + sell)
     for p in range(flows.shape[0]):
@@ -715,21 +716,21 @@ def value_energy_left(table, count, state, ledger):
 
 
 @jit
-def decide_hour(physics, hour, request, now, state, quotes, flows):
+def decide_hour(physics, hour, request, state, quotes, flows):
     """Project every wish and clear the pool; return supply and demand of the pool."""
     world, table = physics.world, physics.table
     participants = table.shape[0]
     has_ces = int(world[W.has_ces])
     members = participants - has_ces
     ces = members if has_ces > 0 else 0
-    shared = 4 * members
     plan = N_STATE + physics.wear.shape[1] + hour
     scheduled = world[W.day_ahead_pool] > 0.0
     if has_ces > 0:
         project_ces(physics, members, request, state, flows)
     for p in range(participants):
-        quote = state[p, S.quote_per_kwh] if scheduled else request[p * N_ACTION + A.quote_per_kwh]
-        quotes[p] = clip(quote, now[shared + X.price_sell], now[shared + X.price_buy])
+        quotes[p] = request[p * N_ACTION + A.quote_per_kwh]
+        if scheduled:
+            quotes[p] = state[p, S.quote_per_kwh]
         if p < members:
             project_member(physics, p, request, hour, state, flows)
         if scheduled:
@@ -809,7 +810,7 @@ def step_hour(physics, t, exogenous, request, before, after, flows, ledger):
         for p in range(members):
             state[p, S.peak_kw] = 0.0
     quotes = np.empty(participants)
-    supply, demand = decide_hour(physics, hour, request, now, state, quotes, flows)
+    supply, demand = decide_hour(physics, hour, request, state, quotes, flows)
     book_hour(physics, now, state, flows, ledger)
     buy, sell = now[shared + X.price_buy], now[shared + X.price_sell]
     pay_pool(world, has_ces, buy, sell, quotes, supply, demand, flows, ledger)

@@ -21,7 +21,6 @@ from mmg_env.wear import segment_costs
 Array = NDArray[np.float64]
 
 UNLIMITED_KW = 1e9  # stands for "no limit" where infinity times an outage would be NaN
-DISCOUNT = {"prices": 0.95, "quantile": 0.05}
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +168,8 @@ def _world(config: SystemConfig, table: Array) -> Array:
     rented = ces is not None and ces.rental and pool.enabled
     values = {
         "dt_h": config.dt_h,
-        "steps_per_day": 24 / config.dt_h,
-        "episode_steps": config.episode_h / config.dt_h,
+        "steps_per_day": round(24 / config.dt_h),
+        "episode_steps": round(config.episode_h / config.dt_h),
         "has_ces": ces is not None,
         "pool_enabled": pool.enabled,
         "pool_members": pool.members,
@@ -181,7 +180,7 @@ def _world(config: SystemConfig, table: Array) -> Array:
         "markets": ces is not None and ces.markets,
         "day_ahead_pool": config.day_ahead.pool and pool.enabled,
         "day_ahead_grid": config.day_ahead.grid,
-        "fade": config.episode_h > 168 if config.fade is None else config.fade,
+        "fade": config.fades,
         "pool_loss": pool.loss,
         "pool_fee_per_kwh": pool.fee_per_kwh,
         "price_rule": PRICE_RULES[pool.price_rule],
@@ -200,7 +199,7 @@ def _world(config: SystemConfig, table: Array) -> Array:
         "unserved_heat_per_kwh": config.penalties.unserved_heat_per_kwh,
         "spill_per_kwh": config.penalties.spill_per_kwh,
         "demand_charge_per_kw": tariff.demand_charge_per_kw,
-        "demand_period_steps": tariff.demand_period_days * 24 / config.dt_h,
+        "demand_period_steps": tariff.demand_period_days * round(24 / config.dt_h),
         "nomination_range_kw": _nomination_range_kw(table),
         "reward_scale": config.reward_scale,
     }

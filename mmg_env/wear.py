@@ -24,7 +24,7 @@ def cycle_loss(depth: Array | float) -> Array:
 
 def segment_costs(wear: WearConfig) -> Array:
     """Return the marginal wear costs (J,), currency per kWh discharged from the cells."""
-    if wear.cost_per_kwh is not None:
+    if wear.segments is None or wear.replacement_cost is None:
         return np.array([wear.cost_per_kwh])
     count = wear.segments
     loss = cycle_loss(np.arange(count + 1) / count)

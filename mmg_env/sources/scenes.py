@@ -10,7 +10,6 @@ noise are our choice (docs/model.md section 7).
 """
 
 from functools import lru_cache
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -52,6 +51,7 @@ SEASONS: Final = np.array(
     ]
 )
 WINTER: Final = 3
+SEASON_STARTS: Final = ("2025-04-01T00", "2025-07-01T00", "2025-10-01T00", "2025-01-01T00")
 SHIFT_LOAD: Final = 1.3  # the `shift` split: winter with 30 % more load
 NOISE_SD: Final = np.array([0.10, 0.075, 0.05, 0.05])  # half of the budget sets' half-widths
 NOISE_PHI: Final = 0.8
@@ -76,19 +76,30 @@ def nominal(system: System) -> Episode:
 def sample(system: System, split: str, index: int) -> Episode:
     """Return episode `index` of a split."""
     season = int(stream(system.name, split, index, "season").integers(4))
+    if split == "shift":
+        season = WINTER
     factors = SEASONS[season] * _scene_factors(system, split, index)
     if split == "shift":
-        factors = SEASONS[WINTER] * _scene_factors(system, split, index)
         factors[:, MEMBER_SERIES.index("load_kw")] *= SHIFT_LOAD
     center = _center(system, factors)
     errors = autoregressive(_innovations(system, split, index, len(center)), _phi(system))
     limit = _source(system).tariff_deviation
-    errors[:, -1] = _bounded_tariff(errors[:, -1], limit, system.steps_per_day)
+    errors[:, -1] = _bounded_tariff(errors[:, -1], limit, system)
     belief = Belief(center, _scale(system, center), errors)
     model = _error_model(system)
     truth = center + belief.scale * np.where(model.path >= 0, errors[:, model.path], 0.0)
-    start = np.datetime64("2025-01-01T00") + np.timedelta64(91 * season, "D")
+    truth[:, 4 * len(system.members) + X.spin_call] = spin_calls(system, split, index, len(truth))
+    start = np.datetime64(SEASON_STARTS[season])
     return assemble_episode(system, (system.name, split, index), start, model, belief, truth)
+
+
+def spin_calls(system: System, split: str, index: int, steps: int) -> Array:
+    """Return 1 in the steps in which spinning reserve is called, else 0; nobody foresees a call."""
+    ces = system.config.ces
+    if ces is None or not ces.markets:
+        return np.zeros(steps)
+    drawn = stream(system.name, split, index, "spin_call").random(steps)
+    return np.asarray(drawn < ces.call_probability * system.dt_h, dtype=np.float64)
 
 
 def _source(system: System) -> ScenesSource:
@@ -122,7 +133,7 @@ def _probabilities(source: ScenesSource, name: str) -> Array:
 def _center(system: System, factors: Array) -> Array:
     """Return the expected values of all columns for T and the forecast's leads."""
     rows = system.episode_steps + lead_steps(system)
-    hours = (np.arange(rows) * system.dt_h % 24).astype(int)
+    hours = np.arange(rows) * 24 // system.steps_per_day % 24
     members = len(system.members)
     center = np.zeros((rows, system.exogenous_size))
     profiles = {name: np.array(p) for name, p in _source(system).profiles.items()}
@@ -194,14 +205,17 @@ def _innovations(system: System, split: str, index: int, rows: int) -> Array:
     return np.asarray(np.column_stack(draws) * np.sqrt(1.0 - phi**2))
 
 
-def _bounded_tariff(path: Array, limit: float, steps_per_day: int) -> Array:
-    """Return the tariff's deviation within its bound and, day by day, within its budget."""
-    bounded = np.clip(path, -limit, limit)
-    for begin, end in pairwise(range(0, len(path) + steps_per_day, steps_per_day)):
-        spent = np.abs(bounded[begin:end]).sum()
-        if spent > TARIFF_BUDGET * limit:
-            bounded[begin:end] *= TARIFF_BUDGET * limit / spent
-    return np.asarray(bounded)
+def _bounded_tariff(path: Array, limit: float, system: System) -> Array:
+    """Return the tariff's deviation within its bound and its daily budget, spent as time passes."""
+    bounded = np.array(path)
+    left = 0.0
+    for t in range(len(path)):
+        if t % system.steps_per_day == 0:
+            left = TARIFF_BUDGET * limit
+        bound = min(limit, left / system.dt_h)
+        bounded[t] = np.clip(path[t], -bound, bound)
+        left -= abs(bounded[t]) * system.dt_h
+    return bounded
 
 
 @lru_cache(maxsize=8)

@@ -1,0 +1,228 @@
+"""One warm HiGHS object for one compiled model.
+
+Between two solves only bounds, sides and costs change, so the basis of the last optimum is the
+start of the next. A status other than optimal raises; nothing is ever read from a failed solve.
+
+Source: HiGHS (Huangfu, Hall 2018, parallelizing the dual revised simplex method).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import highspy
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from baselines.compiled import Compiled, Numbers
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+OPTIONS: Final[Mapping[str, Any]] = {"output_flag": False, "threads": 1, "random_seed": 0}
+TIME_LIMIT_S: Final = 300.0
+MIP_GAP: Final = 1e-4
+
+
+class SolverError(RuntimeError):
+    """The solver did not prove an optimum; the text names the model and the status."""
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the solver found.
+
+    Attributes:
+        x: (columns,) values, columns added later included.
+        objective: currency.
+        bound: proven lower bound, currency; the objective itself for an LP.
+        row_dual: (rows,) marginal cost of each row; empty for a MILP.
+    """
+
+    x: Array
+    objective: float
+    bound: float
+    row_dual: Array
+
+
+class Solver:
+    """A HiGHS object that holds one model; the only mutable thing among the optimisers."""
+
+    def __init__(
+        self, compiled: Compiled, options: Mapping[str, Any] = OPTIONS, limit_s: float = TIME_LIMIT_S
+    ) -> None:
+        """Hand the matrix over once.
+
+        Args:
+            compiled: the model.
+            options: HiGHS options by name.
+            limit_s: longest time for one solve, s.
+
+        Raises:
+            SolverError: HiGHS refused an option or the model.
+        """
+        self._name = compiled.name
+        self._limit_s = limit_s
+        self._columns = compiled.matrix.shape[1]
+        self._rows = compiled.matrix.shape[0]
+        self._integers = np.zeros(0, dtype=np.int32)
+        self._highs = highspy.Highs()
+        for option, value in OPTIONS.items() | options.items():
+            self.set_option(option, value)
+        self._check(self._highs.passModel(_empty_model(compiled)), "passing the model")
+
+    @property
+    def columns(self) -> int:
+        """Number of columns, added ones included."""
+        return int(self._highs.getNumCol())
+
+    def set_option(self, option: str, value: Any) -> None:
+        """Set one HiGHS option.
+
+        Raises:
+            SolverError: HiGHS does not know it or refuses the value.
+        """
+        self._check(self._highs.setOptionValue(option, value), f"option {option} = {value!r}")
+
+    def load(self, numbers: Numbers) -> None:
+        """Change bounds, sides and costs of the model; added columns keep theirs."""
+        columns = np.arange(self._columns, dtype=np.int32)
+        rows = np.arange(self._rows, dtype=np.int32)
+        h = self._highs
+        self._check(
+            h.changeColsBounds(self._columns, columns, numbers.lower, numbers.upper), "bounds"
+        )
+        self._check(
+            h.changeRowsBounds(self._rows, rows, numbers.row_lower, numbers.row_upper), "sides"
+        )
+        self._check(h.changeColsCost(self._columns, columns, numbers.cost), "costs")
+        self._check(h.changeObjectiveOffset(numbers.offset), "offset")
+
+    def set_bounds(self, columns: Integers, lower: Array, upper: Array) -> None:
+        """Change the bounds of some columns."""
+        at = np.asarray(columns, dtype=np.int32)
+        self._check(self._highs.changeColsBounds(len(at), at, lower, upper), "bounds")
+
+    def add(self, upper: Array, row_lower: Array, row_upper: Array, matrix: Any) -> Integers:
+        """Add columns in [0, upper] without cost, and rows over old and new columns.
+
+        Args:
+            upper: (new columns,).
+            row_lower: (new rows,).
+            row_upper: (new rows,).
+            matrix: (new rows, all columns) sparse.
+
+        Returns:
+            Numbers of the new columns.
+        """
+        first = self._highs.getNumCol()
+        none = np.zeros(0, dtype=np.int32)
+        count = len(upper)
+        zero = np.zeros(count)
+        empty = np.zeros(count, dtype=np.int32)
+        h = self._highs
+        self._check(h.addCols(count, zero, zero, upper, 0, empty, none, np.zeros(0)), "columns")
+        rows = sparse.csr_array(matrix)
+        self._check(
+            h.addRows(
+                len(row_lower),
+                row_lower,
+                row_upper,
+                rows.nnz,
+                rows.indptr[:-1].astype(np.int32),
+                rows.indices.astype(np.int32),
+                rows.data,
+            ),
+            "rows",
+        )
+        return np.arange(first, first + count)
+
+    def solve_lp(self) -> Answer:
+        """Solve with every column continuous.
+
+        Raises:
+            SolverError: the status is not optimal.
+        """
+        self.continuous()
+        self._run()
+        solution = self._highs.getSolution()
+        objective = self._highs.getInfo().objective_function_value
+        dual = np.array(solution.row_dual)
+        return Answer(np.array(solution.col_value), objective, objective, dual)
+
+    def solve_mip(self, integers: Integers, gap: float = MIP_GAP) -> Answer:
+        """Solve with some columns integer, to a relative gap.
+
+        Raises:
+            SolverError: the status is not optimal.
+        """
+        if not len(integers):
+            return self.solve_lp()
+        self._set_integers(np.asarray(integers, dtype=np.int32))
+        self.set_option("mip_rel_gap", gap)
+        self._run()
+        info = self._highs.getInfo()
+        x = np.array(self._highs.getSolution().col_value)
+        return Answer(x, info.objective_function_value, info.mip_dual_bound, np.zeros(0))
+
+    def continuous(self) -> None:
+        """Declare every column continuous."""
+        self._set_integers(np.zeros(0, dtype=np.int32))
+
+    def basis(self) -> Any:
+        """Return the basis of the last LP."""
+        return self._highs.getBasis()
+
+    def set_basis(self, basis: Any) -> None:
+        """Start the next LP from a basis."""
+        self._check(self._highs.setBasis(basis), "basis")
+
+    def suggest(self, x: Array) -> None:
+        """Offer a solution to start a MILP from."""
+        columns = np.arange(len(x), dtype=np.int32)
+        self._check(self._highs.setSolution(len(x), columns, x), "solution")
+
+    def _set_integers(self, columns: NDArray[np.int32]) -> None:
+        """Declare exactly these columns integer."""
+        if np.array_equal(columns, self._integers):
+            return
+        continuous = np.full(len(self._integers), int(highspy.HighsVarType.kContinuous), np.uint8)
+        integer = np.full(len(columns), int(highspy.HighsVarType.kInteger), np.uint8)
+        h = self._highs
+        if len(self._integers):
+            self._check(
+                h.changeColsIntegrality(len(self._integers), self._integers, continuous), "integers"
+            )
+        if len(columns):
+            self._check(h.changeColsIntegrality(len(columns), columns, integer), "integers")
+        self._integers = columns
+
+    def _run(self) -> None:
+        """Solve; the time limit of HiGHS counts from the object's making."""
+        self.set_option("time_limit", self._highs.getRunTime() + self._limit_s)
+        self._highs.run()
+        status = self._highs.getModelStatus()
+        if status != highspy.HighsModelStatus.kOptimal:
+            text = self._highs.modelStatusToString(status)
+            raise SolverError(f"model {self._name}: HiGHS stopped with status {text!r}")
+
+    def _check(self, status: Any, what: str) -> None:
+        """Raise unless HiGHS took a change as it was meant."""
+        if status != highspy.HighsStatus.kOk:
+            raise SolverError(f"model {self._name}: HiGHS did not accept {what} ({status})")
+
+
+def _empty_model(compiled: Compiled) -> Any:
+    """Return the matrix as a HiGHS model, all numbers still open."""
+    by_row = sparse.csr_array(compiled.matrix)
+    lp = highspy.HighsLp()
+    lp.num_col_, lp.num_row_ = by_row.shape[1], by_row.shape[0]
+    lp.col_cost_ = np.zeros(by_row.shape[1])
+    lp.col_lower_, lp.col_upper_ = compiled.lower, compiled.upper
+    lp.row_lower_, lp.row_upper_ = compiled.row_lower, compiled.row_upper
+    lp.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+    lp.a_matrix_.start_ = by_row.indptr.astype(np.int32)
+    lp.a_matrix_.index_ = by_row.indices.astype(np.int32)
+    lp.a_matrix_.value_ = by_row.data
+    return lp

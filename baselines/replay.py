@@ -1,0 +1,23 @@
+"""A plan stepped through the simulator: the test that optimiser and simulator agree.
+
+Source: docs/model.md section 10, law 2.
+"""
+
+from baselines.solution import Plan
+from mmg_env.episode import Episode
+from mmg_env.errors import InputError
+from mmg_env.system import System
+from mmg_env.trajectory import Trajectory, simulate
+
+
+def replay(system: System, episode: Episode, plan: Plan) -> Trajectory:
+    """Play a plan's wishes against an episode.
+
+    Raises:
+        InputError: the plan covers another number of steps than the episode.
+    """
+    if len(plan.requests) != episode.steps:
+        raise InputError(
+            f"replay: the plan has {len(plan.requests)} steps, the episode {episode.steps}"
+        )
+    return simulate(system, episode, plan.requests)

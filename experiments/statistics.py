@@ -1,0 +1,127 @@
+"""Statistics of a benchmark: pure functions of arrays of costs, one entry per episode.
+
+All policies meet the same episodes, so everything is paired: a bootstrap draws episodes, and
+takes each policy's cost on the drawn ones. With z the policy whose score is 0 and o the oracle::
+
+    score  = sum (z - c) / sum (z - o)          a ratio of sums: long episodes weigh more
+    regret = sum (c - o) / |sum o|
+    CVaR   = mean of the worst 1 - alpha of the episodes
+
+Source: Efron & Tibshirani 1993 (percentile bootstrap); Rockafellar & Uryasev 2000 (CVaR of a
+discrete distribution, where the boundary episode counts in part).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+RESAMPLES = 10_000
+LEVEL = 0.95
+
+
+class Interval(NamedTuple):
+    """An estimate and the bounds of its confidence interval; NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+def mean_difference(costs: Array, others: Array, rng: np.random.Generator) -> Interval:
+    """Return the mean of costs - others with a paired bootstrap interval.
+
+    Args:
+        costs: (episodes,) one policy's costs.
+        others: (episodes,) another's, on the same episodes.
+        rng: draws the resamples.
+    """
+    difference = _paired(costs, others)[0] - others
+    drawn = _resamples(len(costs), rng)
+    return _interval(_mean(difference), difference[drawn].mean(axis=1))
+
+
+def score(costs: Array, zero: Array, oracle: Array) -> float:
+    """Return the share of the possible saving that a policy realises; NaN if none is possible."""
+    _paired(costs, zero, oracle)
+    return _ratio(float((zero - costs).sum()), float((zero - oracle).sum()))
+
+
+def score_interval(
+    costs: Array, zero: Array, oracle: Array, rng: np.random.Generator
+) -> Interval:
+    """Return the score with a paired bootstrap interval.
+
+    Args:
+        costs: (episodes,) the policy's costs.
+        zero: (episodes,) costs of the policy whose score is 0.
+        oracle: (episodes,) the lower bounds.
+        rng: draws the resamples.
+    """
+    value = score(costs, zero, oracle)
+    drawn = _resamples(len(costs), rng)
+    saved, possible = (zero - costs)[drawn].sum(axis=1), (zero - oracle)[drawn].sum(axis=1)
+    sound = possible > 0.0
+    if not sound.all():
+        return Interval(value, np.nan, np.nan)
+    return _interval(value, saved / possible)
+
+
+def regret(costs: Array, oracle: Array) -> float:
+    """Return the cost above the oracle's, as a share of the oracle's absolute cost."""
+    _paired(costs, oracle)
+    return _ratio(float((costs - oracle).sum()), abs(float(oracle.sum())))
+
+
+def cvar(costs: Array, alpha: float = 0.95) -> float:
+    """Return the mean of the worst 1 - alpha of the costs; NaN without any.
+
+    The tail is exact: where (1 - alpha) * episodes is not a whole number, the boundary episode
+    counts in part; below one episode it is the maximum.
+
+    Raises:
+        ValueError: alpha is not in [0, 1).
+    """
+    if not 0.0 <= alpha < 1.0:
+        raise ValueError(f"alpha is {alpha}; it must be in [0, 1)")
+    if len(costs) == 0:
+        return float("nan")
+    worst = np.sort(np.asarray(costs, dtype=np.float64))[::-1]
+    tail = (1.0 - alpha) * len(worst)
+    if tail <= 1.0:
+        return float(worst[0])
+    weights = np.clip(tail - np.arange(len(worst)), 0.0, 1.0)
+    return float(weights @ worst / tail)
+
+
+def _paired(*costs: Array) -> tuple[Array, ...]:
+    shapes = {np.shape(array) for array in costs}
+    if len(shapes) != 1 or len(next(iter(shapes))) != 1:
+        raise ValueError(f"costs must be paired, (episodes,) each; their shapes are {shapes}")
+    return costs
+
+
+def _mean(values: Array) -> float:
+    return float(values.mean()) if len(values) else float("nan")
+
+
+def _ratio(numerator: float, denominator: float) -> float:
+    return numerator / denominator if denominator > 0.0 else float("nan")
+
+
+def _resamples(episodes: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return (RESAMPLES, episodes) episode numbers drawn with replacement."""
+    if episodes == 0:
+        return np.empty((RESAMPLES, 0), dtype=np.int64)
+    return rng.integers(episodes, size=(RESAMPLES, episodes))
+
+
+def _interval(value: float, drawn: Array) -> Interval:
+    """Return percentile bounds; a single episode says nothing about the spread."""
+    if not np.isfinite(drawn).all() or np.isnan(value):
+        return Interval(value, np.nan, np.nan)
+    tail = 50.0 * (1.0 - LEVEL)
+    low, high = np.percentile(drawn, [tail, 100.0 - tail])
+    return Interval(value, float(low), float(high))

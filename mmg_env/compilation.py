@@ -1,0 +1,32 @@
+"""How this package's scalar code is compiled, and how its cache on disk stays true.
+
+numba notices an edit of the file that holds a compiled function, but not of the files whose
+functions or column numbers it has built in. So caches older than any of those files are removed
+before the first use.
+
+Source: our choice.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import numba
+
+_FOLDER: Final = Path(__file__).parent
+_SOURCES: Final = ("compilation.py", "layout.py", "kernel.py", "forecasting.py", "observation.py", "hour.py")
+
+
+def _remove_stale_caches() -> None:
+    newest = max((_FOLDER / name).stat().st_mtime for name in _SOURCES if (_FOLDER / name).exists())
+    for index in (_FOLDER / "__pycache__").glob("*.nbi"):
+        with suppress(OSError):
+            if index.stat().st_mtime < newest:
+                index.unlink()
+
+
+_remove_stale_caches()
+
+# Every helper is inlined into the loop that calls it: passing a handful of arrays to a function
+# costs more than most of these functions.
+jit: Final[Any] = numba.njit(cache=True, error_model="numpy", forceinline=True)

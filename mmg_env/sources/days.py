@@ -1,0 +1,286 @@
+"""Whole days drawn from history: prices by analogues, weather by a rank copula with them.
+
+Prices are a chain of real days: the next one is drawn among the days that are nearest in season
+and in what came before them (level and last hour of the day before), and that have the same day
+type. Weather is drawn from a typical year, in which nothing is simultaneous with the prices; it is
+joined by normal scores, x = Phi^-1(rank among like days of the season)::
+
+    g_d = rho * price_d + sqrt(1 - rho ** 2) * n_d,   n_d = phi * n_{d-1} + noise
+
+is the regional score wanted for wind or PV, and the day with the nearest scores is taken. The
+other sites follow the first one's day in the same way.
+
+Source: our choice; correlations were measured on public data (docs/data.md).
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from mmg_env.data import load_days
+from mmg_env.sources.random import autoregressive
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Dates = NDArray[np.datetime64]
+
+SITES: Final = ("a", "b", "c")
+# Days of the month of each split, so that no weather day serves two; shift differs by its prices.
+BLOCKS: Final = MappingProxyType(
+    {"train": (1, 18), "val": (19, 24), "test": (25, 31), "shift": (25, 31)}
+)
+YEAR_DAYS: Final = 365
+SCORE_WINDOW: Final = 45  # days to either side among which a day is ranked
+LIKE_PRICES: Final = 5  # nearest days among which the next price day is drawn
+PRICE_SEASON: Final = 20.0  # days that count as much as one sd of the level before
+LEVEL_WEIGHT: Final = 16.0
+LAST_HOUR_WEIGHT: Final = 4.0
+WEATHER_SEASON: Final = 20  # days to either side from which weather is taken
+THIRDS: Final = 3  # parts of the day in which prices and wind are compared
+# Latent correlations; what they achieve is measured by statistics.py.
+PRICE_WIND: Final = -0.8
+PRICE_PV: Final = -0.95  # of the price at midday
+SITE_WIND: Final = 1.0
+SITE_PV: Final = 0.95
+REGION_PHI: Final = 0.5  # from day to day
+PV_WEIGHT: Final = 1.5  # in the likeness of weather days; wind in a third of the day counts 1
+JOIN_WEIGHT: Final = 2.0  # against a jump of wind at midnight
+REPEAT_COST: Final = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class PriceYear:
+    """The price days of one calendar year.
+
+    Attributes:
+        dates: (days,) calendar dates.
+        hourly: (days, 24) currency/kWh.
+        season: (days,) day of the year from 0.
+        kind: (days,) day type.
+        before: (days, 2) mean and last hour of the day before, currency/kWh.
+        score: (days, 4) normal scores, among like days of the season, of the mean of the day and of
+            its thirds.
+        recent: (days,) mean of the four weeks before, currency/kWh.
+    """
+
+    dates: Dates
+    hourly: Array
+    season: Ints
+    kind: Ints
+    before: Array
+    score: Array
+    recent: Array
+
+
+@dataclass(frozen=True, eq=False)
+class WeatherDays:
+    """The days of the typical year that a split may use.
+
+    Attributes:
+        day: (days,) number in the typical year.
+        wind: (sites, days, 24) per unit.
+        pv: (sites, days, 24) per unit.
+        score: (sites, days, 4) normal scores of wind in the day's thirds, and of PV.
+    """
+
+    day: Ints
+    wind: Array
+    pv: Array
+    score: Array
+
+
+def day_of_year(dates: Dates) -> Ints:
+    """Return 0..364; the last day of a leap year shares the number of the day before."""
+    first = dates.astype("datetime64[Y]").astype("datetime64[D]")
+    number = (dates.astype("datetime64[D]") - first).astype(np.int64)
+    return np.asarray(np.minimum(number, YEAR_DAYS - 1))
+
+
+def season_distance(season: Ints, other: int) -> Ints:
+    """Return the days between days of the year, the short way round."""
+    apart = np.abs(season - other)
+    return np.asarray(np.minimum(apart, YEAR_DAYS - apart))
+
+
+def day_kind(dates: Dates) -> Ints:
+    """Return 0 on a work day, 1 on a Saturday, 2 on a Sunday or Dutch public holiday."""
+    days = dates.astype("datetime64[D]")
+    weekday = (days.astype(np.int64) + 3) % 7  # 1 January 1970 was a Thursday
+    years = np.unique(days.astype("datetime64[Y]").astype(np.int64)) + 1970
+    holidays = np.concatenate([_holidays(int(year)) for year in years])
+    kind = np.maximum(weekday - 4, 0)
+    return np.asarray(np.where(np.isin(days, holidays), 2, kind))
+
+
+def _holidays(year: int) -> Dates:
+    """Return the Dutch public holidays of a year."""
+    easter = np.datetime64(f"{year}-03-01") + np.timedelta64(_easter(year) - 1, "D")
+    moving = easter + np.array([0, 1, 39, 49, 50]).astype("timedelta64[D]")
+    fixed = [f"{year}-{day}" for day in ("01-01", "04-27", "12-25", "12-26")]
+    return np.concatenate([moving, np.array(fixed, dtype="datetime64[D]")])
+
+
+def _easter(year: int) -> int:
+    """Return Easter Sunday as a day of March (32 is 1 April), valid 1900 to 2099.
+
+    Source: Gauss's algorithm with the constants of the 20th and 21st centuries.
+    """
+    moon = (19 * (year % 19) + 24) % 30
+    sunday = (2 * (year % 4) + 4 * (year % 7) + 6 * moon + 5) % 7
+    day = 22 + moon + sunday
+    if day == 57 or (day == 56 and moon == 28 and year % 19 > 10):
+        day -= 7
+    return day
+
+
+def _normal_scores(values: Array, season: Ints, kind: Ints) -> Array:
+    """Return Phi^-1 of each value's rank among the days of its kind near its season."""
+    scores = np.empty(len(values))
+    for i, value in enumerate(values):
+        like = (season_distance(season, season[i]) <= SCORE_WINDOW) & (kind == kind[i])
+        others = values[like]
+        rank = (others < value).sum() + 0.5 * (others == value).sum()
+        scores[i] = ndtri(rank / len(others))
+    return scores
+
+
+@lru_cache(maxsize=32)
+def price_year(year: int) -> PriceYear:
+    """Return the price days of a calendar year; IndexError if there are none."""
+    days = load_days("prices_nl")
+    hourly = np.asarray(days["spot_eur_per_kwh"], dtype=np.float64)
+    mean = hourly.mean(axis=1)
+    chosen = np.flatnonzero(days["date"].astype("datetime64[Y]") == np.datetime64(str(year), "Y"))
+    earlier = np.maximum(chosen - 1, 0)
+    dates = days["date"][chosen]
+    season, kind = day_of_year(dates), day_kind(dates)
+    parts = [mean[chosen], *hourly[chosen].reshape(-1, THIRDS, 8).mean(axis=2).T]
+    return PriceYear(
+        dates,
+        hourly[chosen],
+        season,
+        kind,
+        np.column_stack([mean[earlier], hourly[earlier, -1]]),
+        np.column_stack([_normal_scores(part, season, kind) for part in parts]),
+        np.array([mean[max(0, i - 28) : max(i, 1)].mean() for i in chosen]),
+    )
+
+
+def draw_prices(table: PriceYear, first: int, dates: Dates, rng: np.random.Generator) -> Ints:
+    """Return the rows of the price days for some dates.
+
+    Args:
+        table: the year from which days are taken.
+        first: row of the first date; what came before it in history is where the chain begins.
+        dates: calendar dates, whose season and day type the days must have.
+        rng: draws among the nearest days.
+    """
+    kind, season = day_kind(dates), day_of_year(dates)
+    spread = table.before.std(axis=0) / np.sqrt([LEVEL_WEIGHT, LAST_HOUR_WEIGHT])
+    before = table.before[first]
+    rows = np.empty(len(dates), dtype=np.int64)
+    for d in range(len(dates)):
+        cost = (((table.before - before) / spread) ** 2).sum(axis=1)
+        cost += (season_distance(table.season, season[d]) / PRICE_SEASON) ** 2
+        cost[table.kind != kind[d]] = np.inf
+        nearest = np.argsort(cost, kind="stable")[:LIKE_PRICES]
+        rows[d] = nearest[rng.integers(LIKE_PRICES)]
+        day = table.hourly[rows[d]]
+        before = np.array([day.mean(), day[-1]])
+    return rows
+
+
+@lru_cache(maxsize=4)
+def weather_days(split: str) -> WeatherDays:
+    """Return the weather of the days of the month that belong to a split."""
+    table = load_days("sites")
+    low, high = BLOCKS[split]
+    dates = table["date"]
+    of_month = (dates - dates.astype("datetime64[M]").astype("datetime64[D]")).astype(int) + 1
+    day = np.flatnonzero((of_month >= low) & (of_month <= high))
+    wind = np.array([table[f"wind_{site}"][day] for site in SITES], dtype=np.float64)
+    pv = np.array([table[f"pv_{site}"][day] for site in SITES], dtype=np.float64)
+    thirds = wind.reshape(len(SITES), len(day), 3, 8).mean(axis=3)
+    same = np.zeros(len(day), dtype=np.int64)
+
+    def scores(values: Array) -> Array:
+        """Return (sites, days) scores of (sites, days) values."""
+        return np.array([_normal_scores(row, day, same) for row in values])
+
+    sun = scores(pv.mean(axis=2))
+    score = np.stack([*(scores(thirds[..., k]) for k in range(3)), sun], axis=2)
+    return WeatherDays(day, wind, pv, score)
+
+
+def regional_scores(price_score: Array, rng: np.random.Generator) -> Array:
+    """Return (days, 4) scores wanted of the region's weather, given those of the prices.
+
+    Wind in each third of the day goes with the price of that third, PV with the price at midday.
+    """
+    noise = rng.standard_normal((len(price_score), 2))
+    noise[1:] *= np.sqrt(1.0 - REGION_PHI**2)
+    own = autoregressive(noise, REGION_PHI)[:, [0] * THIRDS + [1]]
+    rho = np.array([PRICE_WIND] * THIRDS + [PRICE_PV])
+    return np.asarray(rho * price_score[:, [1, 2, 3, 2]] + np.sqrt(1.0 - rho**2) * own)
+
+
+def draw_weather(
+    table: WeatherDays, season: Ints, wanted: Array, rngs: dict[str, np.random.Generator]
+) -> Ints:
+    """Return (sites, days) rows of the weather days.
+
+    Args:
+        table: the days that may be used.
+        season: (days,) day of the year wanted.
+        wanted: (days, 4) regional scores of wind in the thirds of the day, and of PV.
+        rngs: one generator for every site but the first, which is the region's reference.
+    """
+    rows = np.empty((len(SITES), len(season)), dtype=np.int64)
+    rows[0] = _follow(table, 0, season, wanted, table.score[0])
+    rho = np.array([SITE_WIND] * THIRDS + [SITE_PV])
+    for s, site in enumerate(SITES[1:], start=1):
+        noise = np.sqrt(1.0 - rho**2) * rngs[site].standard_normal((len(season), len(rho)))
+        rows[s] = _follow(table, s, season, rho * table.score[0, rows[0]] + noise, table.score[s])
+    return rows
+
+
+def _follow(table: WeatherDays, site: int, season: Ints, wanted: Array, score: Array) -> Ints:
+    """Return the rows whose scores are nearest to those wanted, day after day."""
+    rows = np.empty(len(season), dtype=np.int64)
+    wind = table.wind[site]
+    weight = np.array([1.0] * THIRDS + [PV_WEIGHT])
+    last = -1
+    for d in range(len(season)):
+        cost = (score - wanted[d]) ** 2 @ weight
+        if last >= 0:
+            cost += JOIN_WEIGHT * (wind[:, 0] - wind[last, -1]) ** 2
+            cost[last] += REPEAT_COST  # the same day twice running is no weather
+        cost[season_distance(table.day, season[d]) > WEATHER_SEASON] = np.inf
+        rows[d] = last = int(np.argmin(cost))
+    return rows
+
+
+@lru_cache(maxsize=1)
+def demand_days() -> dict[str, Array]:
+    """Return load and heat profiles, (365, 24) per unit of the annual peak."""
+    table = load_days("demand")
+    names = (name for name in table if name.startswith(("load_", "heat_")))
+    return {name: np.asarray(table[name], dtype=np.float64) for name in names}
+
+
+@lru_cache(maxsize=1)
+def nearest_of_kind() -> Ints:
+    """Return (3, 365): for a day type and a day of the typical year, the nearest such day."""
+    kind = np.asarray(load_days("demand")["day_type"][:, 0], dtype=np.int64)
+    number = np.arange(YEAR_DAYS)
+    nearest = np.empty((3, YEAR_DAYS), dtype=np.int64)
+    for k in range(3):
+        for day in range(YEAR_DAYS):
+            apart = np.where(kind == k, season_distance(number, day), YEAR_DAYS)
+            nearest[k, day] = int(np.argmin(apart))
+    return nearest

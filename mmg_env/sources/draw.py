@@ -1,0 +1,114 @@
+"""One episode's days by step: calendar, wholesale price, weather of the sites, the loads' noise.
+
+Source: docs/model.md section 7.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmg_env.config import AnalogueSource
+from mmg_env.episode import lead_steps
+from mmg_env.sources import days
+from mmg_env.sources.days import SITES
+from mmg_env.sources.random import autoregressive, stream
+from mmg_env.system import System
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+PRICE_LOAD: Final = 0.7  # latent correlation of daily price and the region's load noise
+REGION_PHI: Final = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """The days of one episode, by step.
+
+    Attributes:
+        split: name of the split.
+        index: number of the episode in it.
+        start: first calendar day.
+        hour: (steps,) hour of the day.
+        month: (steps,) 0..11.
+        spot: (steps,) wholesale price, currency/kWh.
+        level: mean price of the weeks before, currency/kWh.
+        weather: (wind, pv), each (steps, sites) per unit.
+        days: (sites, days) numbers of the weather days in the typical year.
+        kind: (days,) day types.
+        region: (steps,) standardised common noise of the loads.
+    """
+
+    split: str
+    index: int
+    start: np.datetime64
+    hour: Ints
+    month: Ints
+    spot: Array
+    level: float
+    weather: tuple[Array, Array]
+    days: Ints
+    kind: Ints
+    region: Array
+
+
+def draw_days(system: System, split: str, index: int) -> Draw:
+    """Draw the days of an episode."""
+    rows = system.episode_steps + lead_steps(system)
+    count = int(np.ceil(rows * system.dt_h / 24))
+    calendar = stream(system.name, split, index, "calendar")
+    source = system.config.source
+    assert isinstance(source, AnalogueSource)
+    years = getattr(source.years, split)
+    table = days.price_year(years[calendar.integers(len(years))])
+    # A long episode begins early enough to stay within its year, if it can.
+    latest = len(table.dates) - (system.config.episode_h // 24 if count > 9 else 1)
+    first = int(calendar.integers(max(latest, 0) + 1))
+    dates = table.dates[first] + np.arange(count).astype("timedelta64[D]")
+    price = days.draw_prices(table, first, dates, stream(system.name, split, index, "prices"))
+    score = table.score[price]
+    wanted = days.regional_scores(score, stream(system.name, split, index, "weather"))
+    rngs = {site: stream(system.name, split, index, f"weather/{site}") for site in SITES[1:]}
+    weather = days.weather_days(split)
+    chosen = days.draw_weather(weather, days.day_of_year(dates), wanted, rngs)
+    hourly = np.array(
+        [[series[s, chosen[s]].ravel() for s in range(len(SITES))] for series in (weather.wind, weather.pv)]
+    )
+    wind, pv = (by_step(system, series.T)[:rows] for series in hourly)
+    months = dates.astype("datetime64[M]").astype(np.int64) % 12
+    step_h = np.arange(rows) * system.dt_h
+    return Draw(
+        split,
+        index,
+        table.dates[first],
+        (step_h % 24).astype(np.int64),
+        months[(step_h // 24).astype(np.int64)],
+        by_step(system, table.hourly[price].ravel())[:rows],
+        max(float(table.recent[first]), 0.01),
+        (wind, pv),
+        weather.day[chosen],
+        days.day_kind(dates),
+        _region(score[:, 0], stream(system.name, split, index, "noise/region"), step_h),
+    )
+
+
+def by_step(system: System, hourly: Array) -> Array:
+    """Return means over steps of a series that is constant within the hour, time first."""
+    if system.dt_h == 1.0:
+        return hourly
+    total = np.concatenate([np.zeros((1, *hourly.shape[1:])), np.cumsum(hourly, axis=0)])
+    edges = np.arange(round(len(hourly) / system.dt_h) + 1) * system.dt_h
+    whole = np.minimum(edges.astype(np.int64), len(hourly) - 1)
+    part = (edges - whole).reshape(-1, *[1] * (hourly.ndim - 1))
+    energy = total[whole] + part * hourly[whole]
+    return np.asarray(np.diff(energy, axis=0) / system.dt_h)
+
+
+def _region(price_score: Array, rng: np.random.Generator, step_h: Array) -> Array:
+    """Return the loads' common noise: daily, moving with the price, joined from noon to noon."""
+    own = rng.standard_normal(len(price_score))
+    own[1:] *= np.sqrt(1.0 - REGION_PHI**2)
+    daily = PRICE_LOAD * price_score + np.sqrt(1.0 - PRICE_LOAD**2) * autoregressive(own, REGION_PHI)
+    return np.interp(step_h, 24.0 * np.arange(len(daily)) + 12.0, daily)
