@@ -58,7 +58,10 @@ NOMINATED = (
 
 def find_pairs(compiled: Compiled, numbers: Numbers, steps_per_day: int) -> Pairs:
     """Return all pairs of a model that its bounds leave any choice."""
-    parts = []
+    width = compiled.matrix.shape[1]
+    none = np.zeros(0, dtype=np.int64)
+    empty = _select(none, width)
+    parts = [Pairs(empty, empty, np.zeros(0), np.zeros(0), none)]
     for number, (first, second) in enumerate(FAMILIES):
         if next(iter(first)) in compiled.columns:
             parts.append(_family(compiled, numbers, (first, second), steps_per_day, number))
@@ -113,8 +116,13 @@ def _nominated(compiled: Compiled, numbers: Numbers, steps_per_day: int) -> Pair
 
 def _select(columns: Integers, width: int) -> sparse.csr_array:
     """Return the matrix that picks columns of x."""
+    return _place(np.ones(len(columns)), columns, width)
+
+
+def _place(values: Array, columns: Integers, width: int) -> sparse.csr_array:
+    """Return the matrix with one value per row."""
     count = len(columns)
-    return sparse.csr_array((np.ones(count), columns, np.arange(count + 1)), shape=(count, width))
+    return sparse.csr_array((values, columns, np.arange(count + 1)), shape=(count, width))
 
 
 def overlapping(pairs: Pairs, x: Array) -> Integers:
@@ -128,10 +136,12 @@ def forbid(solver: Solver, pairs: Pairs, chosen: Integers) -> Integers:
     """Add a binary per chosen pair to the model; return their columns."""
     count = len(chosen)
     width = solver.columns
-    old = width - pairs.first.shape[1]
-    pad = sparse.csr_array((count, old))
-    first = [pairs.first[chosen], pad, -sparse.diags_array(pairs.first_max[chosen])]
-    second = [pairs.second[chosen], pad, sparse.diags_array(pairs.second_max[chosen])]
-    matrix = sparse.vstack([sparse.hstack(first), sparse.hstack(second)], format="csr")
+    first, second = pairs.first[chosen], pairs.second[chosen]
+    for side in (first, second):
+        side.resize(count, width + count)
+    at = np.arange(width, width + count)
+    first = first - _place(pairs.first_max[chosen], at, width + count)
+    second = second + _place(pairs.second_max[chosen], at, width + count)
+    matrix = sparse.vstack([first, second], format="csr")
     upper = np.concatenate([np.zeros(count), pairs.second_max[chosen]])
     return solver.add(np.ones(count), np.full(2 * count, -np.inf), upper, matrix)

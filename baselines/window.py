@@ -53,7 +53,9 @@ class Values:
         return out
 
     def put(self, name: str, values: Array) -> None:
-        """Change a variable."""
+        """Change a variable, if there is one."""
+        if name not in self.compiled.columns:
+            return
         columns = self.compiled.columns[name]
         part = values[tuple(slice(0, n) for n in columns.shape)]
         self.x[columns[columns >= 0]] = part[columns >= 0]

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import joblib
 import typer
 from pydantic import Field, ValidationError
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -32,6 +33,8 @@ from experiments.records import (
     read_records,
     read_trajectory,
 )
+from experiments.report.leaderboard import Board, rank
+from experiments.report.words import columns
 from mmg_env.config_checks import did_you_mean, path_text
 from mmg_env.config_devices import Count, Label, Model
 from mmg_env.config_file import config_directory
@@ -64,7 +67,7 @@ class BenchmarkConfig(Model):
 
 
 def bench(  # noqa: PLR0913 - one parameter per option of the command
-    config: Annotated[str, typer.Option(help="Benchmark: default, smoke, full, or a file.")] = DEFAULT,
+    config: Annotated[str, typer.Option(help="default, smoke, full, or a file.")] = DEFAULT,
     suite: Annotated[str | None, typer.Option(help="Suite or system: a name, or a file.")] = None,
     split: Annotated[str | None, typer.Option(help="train, val, test or shift.")] = None,
     episodes: Annotated[int | None, typer.Option(min=1, help="Number of episodes.")] = None,
@@ -187,6 +190,8 @@ def _say_what_stands(tasks: Sequence[Task], missing: Sequence[Task]) -> None:
 
 def _work_off(tasks: Sequence[Task], workers: int) -> None:
     """Run tasks under a progress bar; say which fail as they do."""
+    if not tasks:
+        return
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -211,12 +216,10 @@ def _failure_line(outcome: Outcome) -> str:
     return f"failed: {outcome.cell}: {reason}"
 
 
-def _tell(
-    plan: BenchmarkConfig, system: System, origin: Origin, cells: Sequence[Cell]
-) -> int:
+def _tell(plan: BenchmarkConfig, system: System, origin: Origin, cells: Sequence[Cell]) -> int:
     """Print the table and write the report from the records."""
     # Here, because matplotlib is slow to import and the worker processes do not need it.
-    from experiments.report import Findings, rank, write_report
+    from experiments.report.page import Findings, write_report
 
     folder = Path(plan.out)
     records = list(read_records(folder, list(cells)))
@@ -232,17 +235,15 @@ def _tell(
     return len(board.failures)
 
 
-def table(board: "Board", system: System) -> Table:
+def table(board: Board, system: System) -> Table:
     """Return the leaderboard for the terminal."""
-    from experiments.report.words import columns
-
     count = len(board.episodes)
     title = f"{system.name}, {count} {'episode' if count == 1 else 'episodes'}"
     listed = columns(board.zero, system.config.currency)
-    grid = Table(title=title, title_justify="left", caption_justify="left")
+    grid = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in listed:
         head = f"{column.title}\n{column.unit}".strip()
-        grid.add_column(head, justify="left" if column.title == "policy" else "right")
+        grid.add_column(head, justify="left" if column.title == "policy" else "right", no_wrap=True)
     for row in board.rows:
         texts = [column.text(row) for column in listed]
         cells = [f"{text.value}\n{text.spread}".strip() for text in texts]

@@ -5,7 +5,7 @@ Exit codes: 0 done, 1 something failed, 2 bad input, told in a sentence on stder
 
 import typer
 
-from experiments import bench, config_cli
+from experiments import bench, config_cli, doctor, perf, simulate
 from mmg_env.errors import InputError
 
 app = typer.Typer(
@@ -17,6 +17,9 @@ app = typer.Typer(
 )
 app.add_typer(config_cli.app, name="config", help="Check and show system files.")
 app.command()(bench.bench)
+app.command()(simulate.simulate)
+app.command()(doctor.doctor)
+app.add_typer(perf.app, name="perf", help="Measure speed as ratios in one run.")
 
 
 def main() -> None:

@@ -120,7 +120,8 @@ def _isolated(work: Callable[[Task], Outcome], task: Task) -> Outcome:
     try:
         # Two, because joblib takes one worker to mean this very process.
         pool = joblib.Parallel(n_jobs=2, backend="loky")
-        return next(iter(pool([joblib.delayed(work)(task)])))
+        outcomes: list[Outcome] = pool([joblib.delayed(work)(task)])
+        return outcomes[0]
     except BrokenProcessPool as error:
         sentence = f"the process died: {str(error).splitlines()[0]}"
         write_record(task.folder, failure(task.cell, task.origin, sentence))
@@ -146,7 +147,7 @@ def _measure(task: Task) -> EvaluationRecord:
     cell, system = task.cell, _system(task.source)
     bound: EvaluationRecord = {}
     if cell.policy == ORACLE:
-        trajectory, bound = _foresee(system, cell)
+        trajectory, bound = foresee(system, cell)
     else:
         trajectory = live_through(system, cell)
     if cell.episode == DRAWN_EPISODE:
@@ -163,7 +164,7 @@ def live_through(system: System, cell: Cell) -> Trajectory:
     return rollout(env, policy, options={"episode": cell.episode})
 
 
-def _foresee(system: System, cell: Cell) -> tuple[Trajectory, EvaluationRecord]:
+def foresee(system: System, cell: Cell) -> tuple[Trajectory, EvaluationRecord]:
     """Return the oracle's plan, stepped through the simulator, and the bound that it proves."""
     from baselines import perfect_foresight, replay
 
@@ -200,8 +201,8 @@ def exclusive(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             stream.seek(0)
             holder = stream.read().strip() or "unknown"
-            sentence = f"another benchmark (process {holder}) is writing here"
-            raise InputError(f"{folder}: {sentence}; wait for it, or choose another --out") from None
+            sentence = f"another benchmark (process {holder}) is writing here; wait for it"
+            raise InputError(f"{folder}: {sentence}, or choose another --out") from None
         stream.truncate(0)
         stream.write(str(os.getpid()))
         stream.flush()

@@ -49,9 +49,7 @@ def score(costs: Array, zero: Array, oracle: Array) -> float:
     return _ratio(float((zero - costs).sum()), float((zero - oracle).sum()))
 
 
-def score_interval(
-    costs: Array, zero: Array, oracle: Array, rng: np.random.Generator
-) -> Interval:
+def score_interval(costs: Array, zero: Array, oracle: Array, rng: np.random.Generator) -> Interval:
     """Return the score with a paired bootstrap interval.
 
     Args:

@@ -14,6 +14,7 @@ from mmg_env.public import PublicInfo
 from mmg_env.rollout import Policy, rollout
 from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory
+from mmg_env.wrappers import CommitmentByPeriod, CommitmentByPolicy
 
 # Bumped, with an entry in the changelog, when a suite's numbers change.
 _VERSIONS = {"s1_3mg": 0, "community_real": 0}
@@ -35,6 +36,8 @@ def _register() -> None:
 _register()
 
 __all__ = [
+    "CommitmentByPeriod",
+    "CommitmentByPolicy",
     "CommunityEnv",
     "ConfigError",
     "Episode",

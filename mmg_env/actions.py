@@ -111,14 +111,14 @@ class ActionCodec:
         return np.array([entry.slot for entry in self.entries], dtype=np.int64)
 
     @cached_property
-    def scale(self) -> Array:
-        """Physical value at x = 1 (two-sided), or the far end of the range (one-sided)."""
-        return np.array([e.high if e.high != 0.0 else e.low for e in self.entries])
+    def gain(self) -> Array:
+        """Physical value per unit of x, so that value = gain * x + offset."""
+        return np.array([0.5 * (e.high - e.low) for e in self.entries])
 
     @cached_property
-    def one_sided(self) -> NDArray[np.bool_]:
-        """Whether an entry starts from 0 at x = -1."""
-        return np.array([e.low == 0.0 or e.high == 0.0 for e in self.entries])
+    def offset(self) -> Array:
+        """Physical value at x = 0: exactly 0 (two-sided) or half the far end (one-sided)."""
+        return np.array([0.5 * (e.high + e.low) for e in self.entries])
 
     @cached_property
     def day_ahead(self) -> NDArray[np.bool_]:
@@ -136,15 +136,14 @@ class ActionCodec:
                 f"action: shape {flat.shape} of the physical request; "
                 f"it must be ({self.system.request_size},)"
             )
-        share = flat[self.slots] / self.scale
-        return np.where(self.one_sided, 2.0 * share - 1.0, share)
+        return np.asarray((flat[self.slots] - self.offset) / self.gain)
 
     def decode(self, vector: ArrayLike) -> Array:
         """Return the physical request (request_size,) of a vector."""
         x = np.asarray(vector, dtype=np.float64)
         self.check(x)
         request = np.zeros(self.system.request_size)
-        request[self.slots] = self.scale * np.where(self.one_sided, 0.5 * (x + 1.0), x)
+        request[self.slots] = self.gain * x + self.offset
         return request
 
     def action(self, vector: ArrayLike) -> Action:
@@ -172,13 +171,13 @@ class ActionCodec:
 
 
 def _entries(system: System) -> list[Entry]:
-    """Return all entries: hour by hour first, then the day's commitments."""
-    entries = []
+    """Return all entries: those of every hour first, then the day's commitments."""
+    entries: list[Entry] = []
     for p, name in enumerate(system.participants):
         for column, low, high, unit, day_ahead in _participant_ranges(system, p):
             slot = p * N_ACTION + column
             entries.append(Entry(f"{name}.{column.name}", unit, low, high, slot, day_ahead))
-    return entries + _schedule_entries(system)
+    return sorted(entries + _schedule_entries(system), key=lambda entry: entry.day_ahead)
 
 
 def _participant_ranges(

@@ -25,6 +25,7 @@ from mmg_env.trajectory import Trajectory
 
 Array = NDArray[np.float64]
 
+FLOAT32 = np.dtype(np.float32)
 WIDE = 1e6  # no observation comes near: scales are of the size of the values
 UNBOUNDED_INDICES = 2**53  # `train` has as many episodes as a float can count
 
@@ -74,7 +75,6 @@ class StepInfo(dict[str, Any]):
 
     def __init__(self, run: Run, t: int) -> None:
         """Remember where to look; t is the step about to begin."""
-        super().__init__()
         self._run = run
         self._t = t
 
@@ -266,7 +266,7 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
             InputError: the action has a wrong shape or a number that is not finite, or no episode
                 is in play.
         """
-        if action.__class__ is not np.ndarray or action.dtype.kind != "f":
+        if action.__class__ is not np.ndarray or action.dtype is not FLOAT32:
             action = np.asarray(action, dtype=np.float64)
         t = self._t
         run = self._run

@@ -15,7 +15,7 @@ from mmg_env.actions import ActionCodec
 from mmg_env.compilation import jit
 from mmg_env.episode import Episode
 from mmg_env.kernel import Physics, reset_state, step_hour
-from mmg_env.layout import Columns, F, L
+from mmg_env.layout import Columns, F, L, W
 from mmg_env.observation import ObservationCodec, observe_state
 from mmg_env.system import System
 
@@ -29,10 +29,11 @@ class M(Columns):
     table = auto()
     wear = auto()
     slots = auto()
-    scale = auto()
-    one_sided = auto()
+    gain = auto()
+    offset = auto()
+    hourly = auto()
     observed = auto()
-    observed_scale = auto()
+    observed_per_unit = auto()
     block_size = auto()
     values = auto()
     requests = auto()
@@ -54,10 +55,11 @@ class EpisodeMemory:
             M.table: system.physics.table,
             M.wear: system.physics.wear,
             M.slots: actions.slots[None],
-            M.scale: actions.scale[None],
-            M.one_sided: actions.one_sided[None],
+            M.gain: actions.gain[None],
+            M.offset: actions.offset[None],
+            M.hourly: np.array([[np.count_nonzero(~actions.day_ahead)]]),
             M.observed: observations.state_index[None],
-            M.observed_scale: observations.state_scale[None],
+            M.observed_per_unit: observations.state_per_unit[None],
             M.block_size: np.array([[system.block_size]]),
             M.values: episode.values,
         }
@@ -89,47 +91,53 @@ def _section(block, sections, section):
 
 
 @jit
-def decode_into(vector, slots, scale, one_sided, request):
-    """Write the physical request of a normalised vector; return False at a number not finite."""
-    for i in range(slots.shape[1]):
-        x = float(vector[i])
-        if not np.isfinite(x):
-            return False
-        share = 0.5 * (x + 1.0) if one_sided[0, i] != 0.0 else x
-        request[int(slots[0, i])] = scale[0, i] * share
-    return True
+def is_finite(vector):
+    """Return whether every entry is a finite number."""
+    wrong = 0
+    for i in range(vector.shape[0]):
+        wrong += 0 if abs(vector[i]) <= np.finfo(np.float64).max else 1
+    return wrong == 0
+
+
+@jit
+def decode_into(vector, count, slots, gain, offset, request):
+    """Write the physical values of the first `count` entries of a vector."""
+    for i in range(count):
+        request[int(slots[0, i])] = gain[0, i] * float(vector[i]) + offset[0, i]
 
 
 @jit
 def observe(block, sections, exogenous_part, t, observation):
     """Write the observation at the start of step t."""
     index = _section(block, sections, M.observed)
-    scale = _section(block, sections, M.observed_scale)
+    per_unit = _section(block, sections, M.observed_per_unit)
     states = _section(block, sections, M.states)
     segments = sections[M.wear, 2]
     size = int(_section(block, sections, M.block_size)[0, 0])
-    observe_state(states[t], segments, size, index[0], scale[0], observation)
+    observe_state(states[t], segments, size, index[0], per_unit[0], observation)
     first = index.shape[1]
-    for k in range(exogenous_part.shape[1]):
-        observation[first + k] = exogenous_part[t, k]
+    observation[first:] = exogenous_part[t]
 
 
 @jit
 def advance(block, sections, exogenous_part, t, vector, observation):
     """Play step t with a normalised action; write the next observation; return the real cost.
 
-    Returns NaN, with nothing written but the request, if an entry of the action is not finite.
+    Returns NaN, with nothing written, if an entry of the action is not finite.
     """
-    requests = _section(block, sections, M.requests)
-    slots = _section(block, sections, M.slots)
-    scale = _section(block, sections, M.scale)
-    one_sided = _section(block, sections, M.one_sided)
-    if not decode_into(vector, slots, scale, one_sided, requests[t]):
+    if not is_finite(vector):
         return np.nan
+    requests = _section(block, sections, M.requests)
+    world = _section(block, sections, M.world)[0]
+    # Commitments come last in a vector and are read at a day's first step only.
+    count = vector.shape[0]
+    if t % int(world[W.steps_per_day]) > 0:
+        count = int(_section(block, sections, M.hourly)[0, 0])
+    slots = _section(block, sections, M.slots)
+    gain, offset = _section(block, sections, M.gain), _section(block, sections, M.offset)
+    decode_into(vector, count, slots, gain, offset, requests[t])
     table = _section(block, sections, M.table)
-    physics = Physics(
-        _section(block, sections, M.world)[0], table, _section(block, sections, M.wear)
-    )
+    physics = Physics(world, table, _section(block, sections, M.wear))
     states = _section(block, sections, M.states)
     flows = _section(block, sections, M.flows)
     ledger = _section(block, sections, M.ledger)

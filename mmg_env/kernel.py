@@ -396,7 +396,7 @@ def serve_by_quote(flows, column, quotes, sign, quantity_kw):
         for p in range(flows.shape[0]):
             if not done[p] and flows[p, column] > 0.0 and sign * quotes[p] == best:
                 level = level + flows[p, column]
-        if level == 0.0 or left <= 1e-9 * quantity_kw:
+        if level == 0.0 or left <= 1e-12 * quantity_kw:
             break
         share = left / level if level > left else 1.0
         for p in range(flows.shape[0]):

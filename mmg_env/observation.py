@@ -100,9 +100,9 @@ class ObservationCodec:
         return np.array([f.index for f in self.state_features], dtype=np.float64)
 
     @cached_property
-    def state_scale(self) -> Array:
-        """Scale of each state feature."""
-        return np.array([f.scale for f in self.state_features])
+    def state_per_unit(self) -> Array:
+        """Inverse scale of each state feature."""
+        return 1.0 / np.array([f.scale for f in self.state_features])
 
     def exogenous_part(self, episode: Episode) -> NDArray[np.float32]:
         """Return the part that depends on the episode only, (steps + 1, entries)."""
@@ -152,12 +152,15 @@ def _exogenous_rows(
 
 
 @jit
-def observe_state(state, segments, block, index, scale, observation):
-    """Write the state's part of an observation; a negative index -1 - p asks for battery p's SoC."""
+def observe_state(state, segments, block, index, per_unit, observation):
+    """Write the state's part of an observation; a negative index -1 - p asks for battery p's SoC.
+
+    per_unit holds the inverse scales: a division per entry would cost as much as all the rest.
+    """
     for k in range(index.shape[0]):
         where = int(index[k])
         if where >= 0:
-            observation[k] = state[where] / scale[k]
+            observation[k] = state[where] * per_unit[k]
             continue
         first = (-1 - where) * block
         energy = 0.0

@@ -23,7 +23,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mmg_env.layout import REAL_COSTS, F, L, P, S, X
+from mmg_env.layout import REAL_COSTS, F, P, S, X
 from mmg_env.system import System
 from mmg_env.trajectory import Trajectory
 
@@ -43,7 +43,7 @@ COLORS: Final[Mapping[str, str]] = {
     "losses": "#c9b8a8",
     "spill": "#cc79a7",
 }
-_STYLE: Final[Mapping[str, Any]] = {
+_STYLE: Final[Mapping[Any, Any]] = {  # any, for the keys are a literal type of 300 names
     "font.family": ["sans-serif"],
     "font.sans-serif": ["Inter", "Helvetica Neue", "Arial", "Liberation Sans", "DejaVu Sans"],
     "font.size": 9.0,
@@ -100,7 +100,7 @@ class _Span(NamedTuple):
     @property
     def edges_h(self) -> Array:
         """Edges of the steps, (steps + 1,), hours since the episode's begin."""
-        return np.arange(self.begin, self.end + 1) * self.trajectory.system.dt_h
+        return np.asarray(np.arange(self.begin, self.end + 1) * self.trajectory.system.dt_h)
 
 
 def style() -> AbstractContextManager[None]:
@@ -120,9 +120,7 @@ def draw_day(trajectory: Trajectory, day: int, title: str | None = None) -> Figu
     return draw_steps(trajectory, day * per_day, (day + 1) * per_day, title)
 
 
-def draw_steps(
-    trajectory: Trajectory, begin: int, end: int, title: str | None = None
-) -> Figure:
+def draw_steps(trajectory: Trajectory, begin: int, end: int, title: str | None = None) -> Figure:
     """Draw steps begin..end - 1 of an episode like a day; several days get a wider figure."""
     span = _Span(trajectory, begin, end)
     system = trajectory.system
@@ -154,7 +152,7 @@ def draw_pixels(trajectory: Trajectory, played: int) -> NDArray[np.uint8]:
         played: steps that were played; nothing later is drawn, prices included.
     """
     day = max(played - 1, 0) // trajectory.system.steps_per_day
-    canvas = FigureCanvasAgg(draw_day(until(trajectory, played), day))
+    canvas: Any = FigureCanvasAgg(draw_day(until(trajectory, played), day))
     with style():
         canvas.draw()
     return np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[:, :, :3].copy()
@@ -306,7 +304,7 @@ def _draw_cost(axis: Axes, span: _Span) -> None:
     axis.yaxis.set_major_formatter(thousands)
 
 
-def thousands(value: float, _position: int | None = None) -> str:
+def thousands(value: float, _position: float | None = None) -> str:
     """Write a number for an axis, its thousands apart."""
     return f"{value:,.0f}".replace(",", "\u202f")
 
@@ -400,7 +398,8 @@ def _columns(trajectory: Trajectory, t: int) -> dict[str, list[str]]:
         "wind+pv": [*(episode.wind_kw[t] + episode.pv_kw[t]), *padding],
     }
     for name, terms in _TABLE:
-        numbers[name] = list(sum(sign * trajectory.flows[t, :, column] for column, sign in terms))
+        signed = [sign * trajectory.flows[t, :, column] for column, sign in terms]
+        numbers[name] = list(np.sum(signed, axis=0))
     capacity = trajectory.state(S.capacity_kwh)[t + 1]
     energy = trajectory.energy_kwh[t + 1]
     stored = np.divide(100.0 * energy, capacity, out=np.full(count, np.nan), where=capacity > 0.0)

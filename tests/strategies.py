@@ -66,7 +66,7 @@ def wear_config(rng, segments, fade):
     return WearConfig(segments=segments // 2 if halves else segments, replacement_cost=replacement)
 
 
-def battery_config(rng, size, segments, fade, dt_h):
+def battery_config(rng, size, segments, fade):
     """A battery of about `size` kW; with fading it may start full, so that it must come down."""
     capacity = float(size * rng.uniform(0.6, 4.0))
     low = float(rng.choice([0.0, 0.1, 0.25]))
@@ -89,7 +89,7 @@ def battery_config(rng, size, segments, fade, dt_h):
     )
 
 
-def member_config(rng, name, segments, fade, dt_h):
+def member_config(rng, name, segments, fade):
     """A member whose link, grid and devices are about equally large, so that limits bind."""
     peak = float(rng.uniform(40.0, 200.0))
     size = {key: float(peak * rng.uniform(0.2, 1.2)) for key in ("wind", "pv", "chp", "battery")}
@@ -117,19 +117,17 @@ def member_config(rng, name, segments, fade, dt_h):
         pv=RenewableConfig(capacity_kw=size["pv"], profile="any") if maybe(rng, 0.7) else None,
         chp=chp if maybe(rng) else None,
         boiler=BoilerConfig(capacity_kw=float(0.5 * peak)) if maybe(rng, 0.7) else None,
-        battery=battery_config(rng, size["battery"], segments, fade, dt_h)
-        if maybe(rng, 0.7)
-        else None,
+        battery=battery_config(rng, size["battery"], segments, fade) if maybe(rng, 0.7) else None,
         flex=flex if maybe(rng, 0.6) else None,
     )
 
 
-def ces_config(rng, segments, fade, dt_h):
+def ces_config(rng, segments, fade):
     """A community storage whose link, market and rentable share bind now and then."""
     size = float(rng.uniform(80.0, 400.0))
     bounded = maybe(rng)
     return CesConfig(
-        battery=battery_config(rng, size, segments, fade, dt_h),
+        battery=battery_config(rng, size, segments, fade),
         link_kw=None if maybe(rng) else float(size * rng.uniform(0.2, 1.2)),
         market=MarketConfig(
             price="spot",
@@ -155,7 +153,8 @@ def make_config(seed, days=None, dt_h=None, **fields):
     days_drawn = int(rng.choice([1, 2]))
     dt_h = dt_drawn if dt_h is None else dt_h
     days = days_drawn if days is None else days
-    fade = maybe(rng, 0.35)
+    fade_drawn = maybe(rng, 0.35)
+    fade = fields.get("fade", fade_drawn)
     segments = int(rng.integers(1, 9))
     values = {
         "name": f"random-{seed}",
@@ -166,10 +165,9 @@ def make_config(seed, days=None, dt_h=None, **fields):
         "member_export": maybe(rng, 0.8),
         "fade": fade,
         "members": tuple(
-            member_config(rng, f"m{k}", segments, fade, dt_h)
-            for k in range(int(rng.integers(1, 5)))
+            member_config(rng, f"m{k}", segments, fade) for k in range(int(rng.integers(1, 5)))
         ),
-        "ces": ces_config(rng, segments, fade, dt_h) if maybe(rng, 0.8) else None,
+        "ces": ces_config(rng, segments, fade) if maybe(rng, 0.8) else None,
         "pool": PoolConfig(
             enabled=maybe(rng, 0.92),
             members=maybe(rng, 0.7),

@@ -41,8 +41,7 @@ _TERM_COLORS: Final = {
 def savings_chart(board: Board, currency: str) -> str:
     """Draw what each policy saves against score zero, with its interval."""
     rows = [row for row in board.rows if np.isfinite(row.saving.value)][::-1]
-    figure = _figure(7.4, 0.36 * len(rows) + 0.8)
-    axis = figure.subplots()
+    figure, axis = _axes(7.4, 0.36 * len(rows) + 0.8)
     for height, row in enumerate(rows):
         color = _color(row)
         saving = row.saving
@@ -61,12 +60,9 @@ def breakdown_chart(board: Board, currency: str) -> str:
     rows = [row for row in board.rows if row.means]
     tallest = max((_gross(row) for row in rows), default=0.0)
     shown = [
-        term
-        for term in REAL_COSTS
-        if any(abs(row.means[term]) > _SMALL * tallest for row in rows)
+        term for term in REAL_COSTS if any(abs(row.means[term]) > _SMALL * tallest for row in rows)
     ]
-    figure = _figure(8.6, 3.9)
-    axis = figure.subplots()
+    figure, axis = _axes(8.6, 3.9)
     positions = np.arange(len(rows))
     above, below = np.zeros(len(rows)), np.zeros(len(rows))
     for term in [*shown, "other"]:
@@ -83,15 +79,16 @@ def breakdown_chart(board: Board, currency: str) -> str:
     axis.yaxis.set_major_formatter(FuncFormatter(thousands))
     axis.set_ylabel(f"{currency} per episode")
     handles, labels = axis.get_legend_handles_labels()
-    axis.legend(handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1.01, 1.0))
+    axis.legend(
+        handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False
+    )
     return _svg(figure, "Mean cost of each policy by ledger term")
 
 
 def distribution_chart(board: Board, currency: str) -> str:
     """Draw every episode's cost by policy, over a box of the quartiles."""
     rows = [row for row in board.rows if row.policy in board.costs][::-1]
-    figure = _figure(7.4, 0.46 * len(rows) + 0.8)
-    axis = figure.subplots()
+    figure, axis = _axes(7.4, 0.46 * len(rows) + 0.8)
     for height, row in enumerate(rows):
         costs, color = board.costs[row.policy], _color(row)
         low, middle, high = np.percentile(costs, [25, 50, 75])
@@ -123,11 +120,12 @@ def telling_day(trajectories: Sequence[Trajectory]) -> int:
     return int(np.argmax(costs.std(axis=0)))
 
 
-def _figure(width: float, height: float) -> Figure:
+def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+    """Return a figure with one pair of axes; both take the style as they are made."""
     with style():
         figure = Figure(figsize=(width, height))
         figure.set_layout_engine("constrained")
-    return figure
+        return figure, figure.subplots()
 
 
 def _name_rows(axis: Axes, rows: Sequence[Row]) -> None:
@@ -164,6 +162,6 @@ def _svg(figure: Figure, label: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.DOTALL)
     # In a page the parser knows the name spaces, and the style sheet the size.
     text = re.sub(r'\s+xmlns(:\w+)?="[^"]*"', "", text)
-    width, height = figure.get_size_inches()
+    width = figure.get_figwidth()
     size = f'style="max-width:{width * 96:.0f}px" role="img" aria-label="{label}"'
     return re.sub(r'<svg (?:(?:width|height)="[^"]*"\s*)*', f"<svg {size} ", text, count=1)

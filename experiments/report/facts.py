@@ -21,7 +21,8 @@ def run_facts(system: System, origin: Origin, command: str) -> Facts:
     machine = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return [
         ("System", f"{config.name}: {len(system.members)} members, {storage} community storage"),
-        ("Episode", f"{config.episode_h} h in steps of {config.dt_h:g} h, money in {config.currency}"),
+        ("Episode", f"{config.episode_h} h in steps of {config.dt_h:g} h"),
+        ("Currency", config.currency),
         ("Score zero", config.score_zero),
         ("Command", command),
         ("Configuration", f"sha256 {origin.config_sha256}"),
@@ -39,7 +40,7 @@ def data_facts(system: System) -> Facts:
         return [("Source", "none")]
     if source.kind != "analogue":
         return [
-            ("Source", f"{source.kind}: synthetic days, drawn from the profiles of the system file"),
+            ("Source", f"{source.kind}: synthetic days from the profiles of the system file"),
             ("Licence", "that of this package"),
         ]
     known = provenance()

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from experiments.records import EvaluationRecord
 from experiments.statistics import Interval, cvar, mean_difference, regret, score_interval
-from mmg_env.layout import REAL_COSTS
 
 Array = NDArray[np.float64]
 
@@ -146,5 +145,3 @@ def _means(records: Sequence[EvaluationRecord]) -> dict[str, float]:
 def _median(values: Sequence[float]) -> float:
     known = [value for value in values if np.isfinite(value)]
     return float(np.median(known)) if known else float("nan")
-
-

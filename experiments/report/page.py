@@ -113,7 +113,7 @@ def _table(board: Board, listed: Sequence[Column]) -> str:
 
 def _table_row(row: Row, listed: Sequence[Column]) -> str:
     kind = ' class="bound"' if row.bound else ""
-    note = '<small>lower bound</small>' if row.bound else ""
+    note = "<small>lower bound</small>" if row.bound else ""
     note += f"<small>{row.failed} failed</small>" if row.failed else ""
     cells = []
     for column in listed[1:]:

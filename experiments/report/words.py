@@ -51,7 +51,10 @@ def columns(zero: str, currency: str) -> tuple[Column, ...]:
             lambda row: Text(percent(row.regret, 1)),
         ),
         Column(
-            "CVaR95", currency, "mean of the worst 5 % of episodes", lambda row: Text(amount(row.cvar))
+            "CVaR95",
+            currency,
+            "mean of the worst 5 % of episodes",
+            lambda row: Text(amount(row.cvar)),
         ),
         _mean("unserved", "kWh", "electric load not served", "unserved_kwh"),
         _mean("wear", currency, "what cycling takes from the batteries", "wear"),

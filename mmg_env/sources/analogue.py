@@ -36,9 +36,12 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 # Whose temperature a heat profile was computed from; the load profile keeps it company.
-SITE_OF_DEMAND: Final = MappingProxyType({"village": "a", "suburb": "b", "works": "a", "estate": "c"})
+SITE_OF_DEMAND: Final = MappingProxyType(
+    {"village": "a", "suburb": "b", "works": "a", "estate": "c"}
+)
 PRICES: Final = (X.price_buy, X.price_sell, X.ces_buy, X.ces_sell, X.spot)
-NOISE_SD: Final = (0.04, 0.03, 0.05, 0.05)  # of wind, PV, load, heat, as a share of the value
+NOISE_SD: Final = (0.04, 0.03, 0.05, 0.04)  # of wind, PV, load, heat, as a share of the value
+NOISE_BOUND: Final = 2.0  # sd; leaves peaks within the ratings of links and boilers
 NOISE_PHI: Final = 0.8
 REGION_SHARE: Final = 0.6  # variance of the noise of loads that the region shares
 SHIFT_LOAD: Final = 1.15  # the `shift` split: other price regimes, and more load
@@ -53,6 +56,7 @@ def sample(system: System, split: str, index: int) -> Episode:
     paths = _capped_errors(system, draw, truth)
     scale = _scale(system, draw)
     premiums = _premium_columns(system)
+    # A premium's path is that of its own value.
     truth[:, premiums] = scale[:, premiums] * (1.0 + paths[:, -2:])  # its mean is its scale
     center = truth - scale * np.where(model.path >= 0, paths[:, model.path], 0.0)
     center[:, 4 * len(system.members) + X.spin_call] = 0.0
@@ -83,7 +87,7 @@ def _truth(system: System, draw: Draw) -> Array:
         for kind, (size, series) in enumerate(profiles):
             if size > 0.0:
                 noise = _noise(system, draw, kind, member.name)
-                truth[:, kind * members + m] = size * series * np.maximum(1.0 + noise, 0.0)
+                truth[:, kind * members + m] = size * series * (1.0 + noise)
     shared = truth[:, 4 * members :]
     factor, adder = _price_rule(system)
     shared[:, list(PRICES)] = draw.spot[:, None] * factor + adder[draw.hour]
@@ -151,7 +155,7 @@ def _noise(system: System, draw: Draw, kind: int, name: str) -> Array:
     noise = autoregressive(own, phi)
     if MEMBER_SERIES[kind] == "load_kw":
         noise = np.sqrt(REGION_SHARE) * draw.region + np.sqrt(1.0 - REGION_SHARE) * noise
-    return np.asarray(NOISE_SD[kind] * noise)
+    return np.asarray(NOISE_SD[kind] * np.clip(noise, -NOISE_BOUND, NOISE_BOUND))
 
 
 def _price_rule(system: System) -> tuple[Array, Array]:
@@ -212,11 +216,7 @@ def _capped_errors(system: System, draw: Draw, truth: Array) -> Array:
     shared = truth[:, 4 * members :]
     carbon = system.physics.world[W.carbon_per_kg] * shared[:, X.carbon_kg_per_kwh]
     dearest = shared[:, [X.price_buy, X.ces_buy, X.price_sell, X.ces_sell]].max(axis=1) + carbon
-    room = errors.premium_ceiling(system, dearest)
-    for k, scale in zip((-2, -1), _premium_scale(system), strict=True):
-        if scale > 0.0:
-            highest = np.minimum(room / scale, errors.PREMIUM_CAP)
-            paths[:, k] = np.minimum(paths[:, k], highest - 1.0)
+    errors.cap_premiums(system, paths, _premium_scale(system), dearest)
     return paths
 
 
@@ -235,7 +235,7 @@ def _error_model(system: System) -> ErrorModel:
         path[2 * members + m] = names.index(f"load/{member.name}")
         if member.heat is not None:
             path[3 * members + m] = names.index(f"heat/{member.name}")
-    factor, adder = _price_rule(system)
+    factor, _ = _price_rule(system)
     for x, f in zip(PRICES, factor, strict=True):
         path[4 * members + x] = names.index("spot") if f != 0.0 else -1
     path[_premium_columns(system)] = [names.index("short"), names.index("long")]

@@ -36,20 +36,21 @@ BLOCKS: Final = MappingProxyType(
 )
 YEAR_DAYS: Final = 365
 SCORE_WINDOW: Final = 45  # days to either side among which a day is ranked
-LIKE_PRICES: Final = 5  # nearest days among which the next price day is drawn
-PRICE_SEASON: Final = 20.0  # days that count as much as one sd of the level before
+LIKE_PRICES: Final = 6  # nearest days among which the next price day is drawn
+PRICE_SEASON: Final = 40.0  # days that count as much as one sd of the level before
 LEVEL_WEIGHT: Final = 16.0
 LAST_HOUR_WEIGHT: Final = 4.0
 WEATHER_SEASON: Final = 20  # days to either side from which weather is taken
-THIRDS: Final = 3  # parts of the day in which prices and wind are compared
+PARTS: Final = 3  # parts of the day in which prices and wind are compared
+MIDDAY: Final = slice(10, 16)
 # Latent correlations; what they achieve is measured by statistics.py.
-PRICE_WIND: Final = -0.8
+PRICE_WIND: Final = -0.95
 PRICE_PV: Final = -0.95  # of the price at midday
 SITE_WIND: Final = 1.0
 SITE_PV: Final = 0.95
 REGION_PHI: Final = 0.5  # from day to day
-PV_WEIGHT: Final = 1.5  # in the likeness of weather days; wind in a third of the day counts 1
-JOIN_WEIGHT: Final = 2.0  # against a jump of wind at midnight
+PV_WEIGHT: Final = 0.3  # in the likeness of weather days; wind counts 1
+JOIN_WEIGHT: Final = 1.0  # against a jump of wind at midnight
 REPEAT_COST: Final = 1.0
 
 
@@ -99,6 +100,19 @@ def day_of_year(dates: Dates) -> Ints:
     first = dates.astype("datetime64[Y]").astype("datetime64[D]")
     number = (dates.astype("datetime64[D]") - first).astype(np.int64)
     return np.asarray(np.minimum(number, YEAR_DAYS - 1))
+
+
+def month_of(dates: Dates) -> Ints:
+    """Return 0..11."""
+    return np.asarray(dates.astype("datetime64[M]").astype(np.int64) % 12)
+
+
+def in_block(dates: Dates, split: str) -> NDArray[np.bool_]:
+    """Return whether the day of the month belongs to a split's weather."""
+    low, high = BLOCKS[split]
+    first = dates.astype("datetime64[M]").astype("datetime64[D]")
+    of_month = (dates - first).astype(np.int64) + 1
+    return np.asarray((of_month >= low) & (of_month <= high))
 
 
 def season_distance(season: Ints, other: int) -> Ints:
@@ -159,7 +173,8 @@ def price_year(year: int) -> PriceYear:
     earlier = np.maximum(chosen - 1, 0)
     dates = days["date"][chosen]
     season, kind = day_of_year(dates), day_kind(dates)
-    parts = [mean[chosen], *hourly[chosen].reshape(-1, THIRDS, 8).mean(axis=2).T]
+    parts = [mean[chosen], *hourly[chosen].reshape(-1, PARTS, 24 // PARTS).mean(axis=2).T]
+    parts.append(hourly[chosen][:, MIDDAY].mean(axis=1))
     return PriceYear(
         dates,
         hourly[chosen],
@@ -199,13 +214,10 @@ def draw_prices(table: PriceYear, first: int, dates: Dates, rng: np.random.Gener
 def weather_days(split: str) -> WeatherDays:
     """Return the weather of the days of the month that belong to a split."""
     table = load_days("sites")
-    low, high = BLOCKS[split]
-    dates = table["date"]
-    of_month = (dates - dates.astype("datetime64[M]").astype("datetime64[D]")).astype(int) + 1
-    day = np.flatnonzero((of_month >= low) & (of_month <= high))
+    day = np.flatnonzero(in_block(table["date"], split))
     wind = np.array([table[f"wind_{site}"][day] for site in SITES], dtype=np.float64)
     pv = np.array([table[f"pv_{site}"][day] for site in SITES], dtype=np.float64)
-    thirds = wind.reshape(len(SITES), len(day), 3, 8).mean(axis=3)
+    parts = wind.reshape(len(SITES), len(day), PARTS, -1).mean(axis=3)
     same = np.zeros(len(day), dtype=np.int64)
 
     def scores(values: Array) -> Array:
@@ -213,7 +225,7 @@ def weather_days(split: str) -> WeatherDays:
         return np.array([_normal_scores(row, day, same) for row in values])
 
     sun = scores(pv.mean(axis=2))
-    score = np.stack([*(scores(thirds[..., k]) for k in range(3)), sun], axis=2)
+    score = np.stack([*(scores(parts[..., k]) for k in range(PARTS)), sun], axis=2)
     return WeatherDays(day, wind, pv, score)
 
 
@@ -224,9 +236,9 @@ def regional_scores(price_score: Array, rng: np.random.Generator) -> Array:
     """
     noise = rng.standard_normal((len(price_score), 2))
     noise[1:] *= np.sqrt(1.0 - REGION_PHI**2)
-    own = autoregressive(noise, REGION_PHI)[:, [0] * THIRDS + [1]]
-    rho = np.array([PRICE_WIND] * THIRDS + [PRICE_PV])
-    return np.asarray(rho * price_score[:, [1, 2, 3, 2]] + np.sqrt(1.0 - rho**2) * own)
+    own = autoregressive(noise, REGION_PHI)[:, [0] * PARTS + [1]]
+    rho = np.array([PRICE_WIND] * PARTS + [PRICE_PV])
+    return np.asarray(rho * price_score[:, 1:] + np.sqrt(1.0 - rho**2) * own)
 
 
 def draw_weather(
@@ -242,7 +254,7 @@ def draw_weather(
     """
     rows = np.empty((len(SITES), len(season)), dtype=np.int64)
     rows[0] = _follow(table, 0, season, wanted, table.score[0])
-    rho = np.array([SITE_WIND] * THIRDS + [SITE_PV])
+    rho = np.array([SITE_WIND] * PARTS + [SITE_PV])
     for s, site in enumerate(SITES[1:], start=1):
         noise = np.sqrt(1.0 - rho**2) * rngs[site].standard_normal((len(season), len(rho)))
         rows[s] = _follow(table, s, season, rho * table.score[0, rows[0]] + noise, table.score[s])
@@ -253,7 +265,7 @@ def _follow(table: WeatherDays, site: int, season: Ints, wanted: Array, score: A
     """Return the rows whose scores are nearest to those wanted, day after day."""
     rows = np.empty(len(season), dtype=np.int64)
     wind = table.wind[site]
-    weight = np.array([1.0] * THIRDS + [PV_WEIGHT])
+    weight = np.array([1.0 / PARTS] * PARTS + [PV_WEIGHT])
     last = -1
     for d in range(len(season)):
         cost = (score - wanted[d]) ** 2 @ weight

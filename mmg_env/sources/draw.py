@@ -64,7 +64,8 @@ def draw_days(system: System, split: str, index: int) -> Draw:
     years = getattr(source.years, split)
     table = days.price_year(years[calendar.integers(len(years))])
     # A long episode begins early enough to stay within its year, if it can.
-    latest = len(table.dates) - (system.config.episode_h // 24 if count > 9 else 1)
+    length = system.config.episode_h // 24
+    latest = len(table.dates) - (length if length > 7 else 1)
     first = int(calendar.integers(max(latest, 0) + 1))
     dates = table.dates[first] + np.arange(count).astype("timedelta64[D]")
     price = days.draw_prices(table, first, dates, stream(system.name, split, index, "prices"))
@@ -73,18 +74,19 @@ def draw_days(system: System, split: str, index: int) -> Draw:
     rngs = {site: stream(system.name, split, index, f"weather/{site}") for site in SITES[1:]}
     weather = days.weather_days(split)
     chosen = days.draw_weather(weather, days.day_of_year(dates), wanted, rngs)
-    hourly = np.array(
-        [[series[s, chosen[s]].ravel() for s in range(len(SITES))] for series in (weather.wind, weather.pv)]
+    number = np.arange(len(SITES))[:, None]
+    wind, pv = (
+        by_step(system, series[number, chosen].reshape(len(SITES), -1).T)[:rows]
+        for series in (weather.wind, weather.pv)
     )
-    wind, pv = (by_step(system, series.T)[:rows] for series in hourly)
-    months = dates.astype("datetime64[M]").astype(np.int64) % 12
     step_h = np.arange(rows) * system.dt_h
+    hour = (step_h + 1e-9).astype(np.int64)  # a third of an hour, three times, is an hour
     return Draw(
         split,
         index,
         table.dates[first],
-        (step_h % 24).astype(np.int64),
-        months[(step_h // 24).astype(np.int64)],
+        hour % 24,
+        days.month_of(dates)[hour // 24],
         by_step(system, table.hourly[price].ravel())[:rows],
         max(float(table.recent[first]), 0.01),
         (wind, pv),
@@ -110,5 +112,6 @@ def _region(price_score: Array, rng: np.random.Generator, step_h: Array) -> Arra
     """Return the loads' common noise: daily, moving with the price, joined from noon to noon."""
     own = rng.standard_normal(len(price_score))
     own[1:] *= np.sqrt(1.0 - REGION_PHI**2)
-    daily = PRICE_LOAD * price_score + np.sqrt(1.0 - PRICE_LOAD**2) * autoregressive(own, REGION_PHI)
+    own = autoregressive(own, REGION_PHI)
+    daily = PRICE_LOAD * price_score + np.sqrt(1.0 - PRICE_LOAD**2) * own
     return np.interp(step_h, 24.0 * np.arange(len(daily)) + 12.0, daily)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mmg_env.config import AnalogueSource
 from mmg_env.data import load_days
 from mmg_env.layout import W
-from mmg_env.sources.days import BLOCKS, SITES, demand_days, price_year
+from mmg_env.sources.days import SITES, demand_days, in_block, month_of, price_year
 from mmg_env.sources.random import autoregressive, stream, student
 from mmg_env.system import System
 
@@ -46,36 +46,40 @@ def path_names(system: System) -> list[str]:
 def persistence(system: System) -> Array:
     """Return phi of each path, per step."""
     kinds = [name.split("/")[0] for name in path_names(system)]
-    return np.array([PHI.get(kind, PREMIUM_PHI) for kind in kinds]) ** system.dt_h
+    hourly = np.array([PHI.get(kind, PREMIUM_PHI) for kind in kinds])
+    return np.asarray(hourly**system.dt_h)
 
 
 def draw_errors(system: System, label: tuple[str, int], wind: Array) -> Array:
     """Return (steps, paths) error paths; those of the premiums are still uncapped.
 
+    A premium is scale * m_h, where m is a positive AR(1) of mean 1; being short costs more when
+    the region's wind falls behind its forecast, exp(-z_h / 2), z the standardised error path. Its
+    path is e = m - 1, so that its forecast is scale * (1 + phi ** n * e_{t-1}).
+
     Args:
         system: the system.
-        label: split and index.
+        label: (split, index).
         wind: (steps, sites) capacity factor of wind, on which the size of its errors depends.
     """
     split, index = label
     rows = len(wind)
     phi = persistence(system)
-    draws = np.empty((rows, len(phi)))
     common = {
         kind: student(stream(system.name, split, index, f"error/{kind}"), rows) for kind in COMMON
     }
+    draws = np.empty((rows, len(phi)))
     for k, name in enumerate(path_names(system)):
         rng = stream(system.name, split, index, f"error/{name}")
         kind = name.split("/")[0]
-        if kind in PHI:
-            draws[:, k] = student(rng, rows)
-        else:
-            draws[:, k] = _positive(rng, rows) * (1.0 - phi[k])
+        draws[:, k] = student(rng, rows) if kind in PHI else _positive(rng, rows)
         if kind in COMMON:
             share = COMMON[kind]
             draws[:, k] = np.sqrt(share) * common[kind] + np.sqrt(1.0 - share) * draws[:, k]
     draws[:, :-2] *= np.sqrt(1.0 - phi[:-2] ** 2)
+    draws[:, -2:] *= 1.0 - phi[-2:]
     draws[:, : len(SITES)] *= 0.35 + 2.6 * wind * (1.0 - wind)
+    draws[0, -2:] += phi[-2:]  # premiums begin at their mean
     errors = autoregressive(draws, phi)
     region = errors[:, : len(SITES)].mean(axis=1) / REGION_SD
     errors[:, -2] *= np.exp(-0.5 * region) / REGION_MEAN
@@ -84,34 +88,37 @@ def draw_errors(system: System, label: tuple[str, int], wind: Array) -> Array:
 
 
 def _positive(rng: np.random.Generator, size: int) -> Array:
-    """Return positive heavy-tailed draws of mean 1, the first so that the path starts there."""
+    """Return positive draws of mean 1 with a heavy tail (lognormal)."""
     return np.asarray(np.exp(PREMIUM_TAIL * rng.standard_normal(size) - PREMIUM_TAIL**2 / 2))
 
 
-def premium_ceiling(system: System, dearest: Array) -> Array:
-    """Return the highest premium of each step: 20 times its scale, and below the penalties.
+def cap_premiums(system: System, paths: Array, scale: Array, dearest: Array) -> None:
+    """Cut the premiums' paths in place to what leaves shedding dearer than anything else.
+
+    A premium is at most 20 times its scale, and fills at most 9 tenths of the room between the
+    penalty on unserved energy and the hour's energy price, carbon and demand charge.
 
     Args:
         system: the system.
-        dearest: (steps,) price of energy with carbon in each step.
-
-    Returns:
-        (steps,) currency/kWh, to be compared with 20 times the scale by the caller.
+        paths: (steps, paths) error paths; the last two are the premiums'.
+        scale: (2,) scales of the premiums, currency/kWh.
+        dearest: (steps,) price of energy with carbon, currency/kWh.
     """
     world = system.physics.world
     room = world[W.unserved_per_kwh] - world[W.demand_charge_per_kw] / system.dt_h - dearest
-    return np.asarray(np.maximum(PENALTY_MARGIN * room, 0.0))
+    room = np.maximum(PENALTY_MARGIN * room, 0.0)
+    for k in (0, 1):
+        if scale[k] > 0.0:
+            highest = np.minimum(room / scale[k], PREMIUM_CAP)
+            paths[:, k - 2] = np.minimum(paths[:, k - 2], highest - 1.0)
 
 
 @lru_cache(maxsize=1)
 def pv_climatology() -> Array:
     """Return (sites, 12, 24): mean PV per unit by month and hour over the days of `train`."""
     table = load_days("sites")
-    dates = table["date"]
-    months = dates.astype("datetime64[M]")
-    of_month = (dates - months.astype("datetime64[D]")).astype(int) + 1
-    is_train = of_month <= BLOCKS["train"][1]
-    month = months.astype(int) % 12
+    is_train = in_block(table["date"], "train")
+    month = month_of(table["date"])
     return np.array(
         [
             [table[f"pv_{site}"][is_train & (month == m)].mean(axis=0) for m in range(12)]
@@ -125,11 +132,9 @@ def pv_climatology() -> Array:
 def heat_climatology(profile: str) -> Array:
     """Return (12,): the highest hour of the mean day of each month, per unit of the peak."""
     dates = load_days("demand")["date"]
-    months = dates.astype("datetime64[M]")
-    of_month = (dates - months.astype("datetime64[D]")).astype(int) + 1
-    is_train = of_month <= BLOCKS["train"][1]
+    is_train = in_block(dates, "train")
+    month = month_of(dates)
     heat = demand_days()[f"heat_{profile}"]
-    month = months.astype(int) % 12
     return np.array([heat[is_train & (month == m)].mean(axis=0).max() for m in range(12)])
 
 

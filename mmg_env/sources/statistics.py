@@ -71,21 +71,16 @@ def coupling(system: System, split: str, indices: Iterable[int]) -> dict[str, fl
     found = {
         "price_renewables": np.corrcoef(price, green)[0, 1],
         "price_load": np.corrcoef(price, load)[0, 1],
-        "price_renewables_rank": rank_correlation(price, green),
-        "price_load_rank": rank_correlation(price, load),
     }
+    daily = np.array([price, green, load]).reshape(3, -1, 24).mean(axis=2)
+    between = np.corrcoef(daily)
+    found |= {"price_renewables_daily": between[0, 1], "price_load_daily": between[0, 2]}
     between = np.corrcoef(np.concatenate(sites).T)
     for k, kind in enumerate(("wind", "pv")):
         for i, j in ((0, 1), (0, 2), (1, 2)):
             at = k * len(SITES)
             found[f"{kind}_{SITES[i]}{SITES[j]}"] = between[at + i, at + j]
     return {name: float(value) for name, value in found.items()}
-
-
-def rank_correlation(first: Array, second: Array) -> float:
-    """Return Spearman's correlation of values without ties."""
-    ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
-    return float(np.corrcoef(*ranks)[0, 1])
 
 
 def without_season(values: Array, cell: NDArray[np.int64]) -> Array:

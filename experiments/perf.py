@@ -1,0 +1,152 @@
+"""The commands `mmg perf env` and `mmg perf mpc`: speed as ratios measured in one run.
+
+Seconds depend on the machine and its other guests; ratios of things that are measured in turn,
+round by round, depend on them far less. Each number is the median over rounds.
+"""
+
+from collections.abc import Iterator
+from statistics import median
+from time import perf_counter
+from typing import Annotated, Any, Final
+
+import gymnasium
+import numpy as np
+import typer
+from gymnasium.envs.registration import EnvSpec
+from numpy.typing import NDArray
+
+from mmg_env.env import CommunityEnv
+from mmg_env.system import System, load_system
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+
+SUITE: Final = "s1_3mg"
+EARLY, LATE, WINDOW = 10, 10_000, 500
+"""Steps that are compared in a long episode, and how many are timed from each."""
+
+Env = gymnasium.Env[Any, Any]
+
+
+class NoOp(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
+    """Does nothing, with given spaces and episode length: the cost of the interface alone.
+
+    It hands out a new observation and info each time, as Gymnasium asks of every environment.
+    """
+
+    def __init__(self, like: CommunityEnv) -> None:
+        """Take the spaces and the episode length of another environment."""
+        self.action_space = like.action_space
+        self.observation_space = like.observation_space
+        self._steps = like.system.episode_steps
+        self._zeros = np.zeros(like.observation_space.shape or (), np.float32)
+        self._t = 0
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float32], dict[str, Any]]:
+        """Begin again."""
+        super().reset(seed=seed, options=options)
+        self._t = 0
+        return self._zeros.copy(), {}
+
+    def step(
+        self,
+        action: NDArray[Any],  # noqa: ARG002
+    ) -> tuple[NDArray[np.float32], float, bool, bool, dict[str, Any]]:
+        """Count."""
+        self._t += 1
+        return self._zeros.copy(), 0.0, False, self._t == self._steps, {}
+
+
+@app.command()
+def env(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 7,
+    steps: Annotated[int, typer.Option(min=1, help="Steps per round.")] = 20_000,
+) -> None:
+    """Compare the environment with an empty one and with CartPole, resets excluded."""
+    envs = made_alike()
+    found: dict[str, list[float]] = {name: [] for name in envs}
+    for _ in range(rounds + 1):
+        for name, candidate in envs.items():
+            found[name].append(steps_per_s(candidate, steps))
+    # The first round pays for compilation and cold caches.
+    speed = {name: median(values[1:]) for name, values in found.items()}
+    for name, value in speed.items():
+        typer.echo(f"{name:<14}{value:>12,.0f} steps/s")
+    empty, cart = speed[SUITE] / speed["no-op"], speed[SUITE] / speed["CartPole"]
+    typer.echo(f"{SUITE} / no-op     {empty:.3f}  (wanted: at least 0.143)")
+    typer.echo(f"{SUITE} / CartPole  {cart:.2f}  (wanted: at least 1.5)")
+    early, late = step_times()
+    typer.echo(f"step {EARLY}: {1e6 * early:.2f} us, step {LATE}: {1e6 * late:.2f} us")
+    typer.echo(f"step {LATE} / step {EARLY}  {late / early:.2f}  (wanted: about 1)")
+
+
+def made_alike() -> dict[str, Env]:
+    """Return the environments that are compared, each in the wrappers of `gymnasium.make`."""
+    community = gymnasium.make("mmg/Community-v0", system=SUITE, split="test")
+    inner = community.unwrapped
+    assert isinstance(inner, CommunityEnv)
+    creator: Any = lambda **_: NoOp(inner)  # noqa: E731 - typed as any: a protocol of keywords
+    empty = EnvSpec(id="NoOp-v0", entry_point=creator)
+    return {
+        SUITE: community,
+        "no-op": gymnasium.make(empty),
+        "CartPole": gymnasium.make("CartPole-v1"),
+    }
+
+
+def steps_per_s(candidate: Env, steps: int) -> float:
+    """Return the speed of `step`, the resets between episodes excluded."""
+    candidate.action_space.seed(0)
+    actions = [candidate.action_space.sample() for _ in range(64)]
+    spent, left, seed = 0.0, steps, 0
+    while left > 0:
+        candidate.reset(seed=seed)
+        seed += 1
+        begin = perf_counter()
+        left -= _play(candidate, actions, left)
+        spent += perf_counter() - begin
+    return steps / spent
+
+
+def _play(candidate: Env, actions: list[Any], most: int) -> int:
+    """Step until the episode ends or `most` steps are done; return how many were."""
+    for count in range(1, most + 1):
+        _, _, terminated, truncated, _ = candidate.step(actions[count & 63])
+        if terminated or truncated:
+            return count
+    return most
+
+
+def step_times() -> tuple[float, float]:
+    """Return the median time (s) of a step early and late in a year of quarter hours."""
+    overrides = {"episode_h": 8760, "dt_h": 0.25, "fade": False}
+    community = CommunityEnv(load_system(SUITE, overrides), split="test")
+    community.reset(seed=0)
+    community.action_space.seed(0)
+    action = community.action_space.sample()
+    times = []
+    for _ in range(LATE + WINDOW):
+        begin = perf_counter()
+        community.step(action)
+        times.append(perf_counter() - begin)
+    return median(times[EARLY : EARLY + WINDOW]), median(times[LATE:])
+
+
+@app.command()
+def mpc(
+    episodes: Annotated[int, typer.Option(min=1, help="Test episodes of s1_3mg to play.")] = 5,
+) -> None:
+    """Time MPC decisions, relaxed and with integers, against rebuilding the model each step."""
+    system = load_system(SUITE)
+    times = {name: list(values) for name, values in decision_times(system, episodes)}
+    for name, values in times.items():
+        p50, p95 = np.percentile(values, [50, 95])
+        typer.echo(f"{name:<26}p50 {p50:8.2f} ms   p95 {p95:8.2f} ms")
+    relaxed, rebuilt = median(times["relaxed"]), median(times["rebuilt in Pyomo"])
+    typer.echo(f"rebuilt / relaxed  {rebuilt / relaxed:.1f}  (wanted: at least 20)")
+
+
+def decision_times(system: System, episodes: int) -> Iterator[tuple[str, list[float]]]:
+    """Yield the decision times (ms) of each way to run the MPC."""
+    raise NotImplementedError
