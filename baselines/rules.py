@@ -122,9 +122,7 @@ class RulePolicy:
         """Return this hour's wishes and, at a day's first step, its commitments."""
         public: PublicInfo = info["public"]
         day = self._system.steps_per_day
-        planned = public.day_begins and (
-            self._system.day_ahead_pool or self._system.day_ahead_grid
-        )
+        planned = public.day_begins and (self._system.day_ahead_pool or self._system.day_ahead_grid)
         hours = [_Hour(self._system, public.forecast, public.state.column(S.peak_kw))]
         energy = public.state.energy_kwh
         for _ in range(day if planned else 1):

@@ -31,16 +31,19 @@ class Interval(NamedTuple):
 
 
 def mean_difference(costs: Array, others: Array, rng: np.random.Generator) -> Interval:
-    """Return the mean of costs - others with a paired bootstrap interval.
+    """Return the mean of costs - others with a paired bootstrap interval, from two episodes on.
 
     Args:
         costs: (episodes,) one policy's costs.
         others: (episodes,) another's, on the same episodes.
         rng: draws the resamples.
     """
-    difference = _paired(costs, others)[0] - others
-    drawn = _resamples(len(costs), rng)
-    return _interval(_mean(difference), difference[drawn].mean(axis=1))
+    _paired(costs, others)
+    difference = costs - others
+    if len(costs) < 2:
+        return Interval(float(difference.sum()) if len(costs) else np.nan, np.nan, np.nan)
+    drawn = rng.integers(len(costs), size=(RESAMPLES, len(costs)))
+    return _interval(float(difference.mean()), difference[drawn].mean(axis=1))
 
 
 def score(costs: Array, zero: Array, oracle: Array) -> float:
@@ -50,7 +53,7 @@ def score(costs: Array, zero: Array, oracle: Array) -> float:
 
 
 def score_interval(costs: Array, zero: Array, oracle: Array, rng: np.random.Generator) -> Interval:
-    """Return the score with a paired bootstrap interval.
+    """Return the score with a paired bootstrap interval, from two episodes on.
 
     Args:
         costs: (episodes,) the policy's costs.
@@ -59,10 +62,11 @@ def score_interval(costs: Array, zero: Array, oracle: Array, rng: np.random.Gene
         rng: draws the resamples.
     """
     value = score(costs, zero, oracle)
-    drawn = _resamples(len(costs), rng)
+    if np.isnan(value) or len(costs) < 2:
+        return Interval(value, np.nan, np.nan)
+    drawn = rng.integers(len(costs), size=(RESAMPLES, len(costs)))
     saved, possible = (zero - costs)[drawn].sum(axis=1), (zero - oracle)[drawn].sum(axis=1)
-    sound = possible > 0.0
-    if not sound.all():
+    if not (possible > 0.0).all():
         return Interval(value, np.nan, np.nan)
     return _interval(value, saved / possible)
 
@@ -94,32 +98,19 @@ def cvar(costs: Array, alpha: float = 0.95) -> float:
     return float(weights @ worst / tail)
 
 
-def _paired(*costs: Array) -> tuple[Array, ...]:
+def _paired(*costs: Array) -> None:
+    """Refuse arrays that do not belong together."""
     shapes = {np.shape(array) for array in costs}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1:
         raise ValueError(f"costs must be paired, (episodes,) each; their shapes are {shapes}")
-    return costs
-
-
-def _mean(values: Array) -> float:
-    return float(values.mean()) if len(values) else float("nan")
 
 
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator > 0.0 else float("nan")
 
 
-def _resamples(episodes: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return (RESAMPLES, episodes) episode numbers drawn with replacement."""
-    if episodes == 0:
-        return np.empty((RESAMPLES, 0), dtype=np.int64)
-    return rng.integers(episodes, size=(RESAMPLES, episodes))
-
-
 def _interval(value: float, drawn: Array) -> Interval:
-    """Return percentile bounds; a single episode says nothing about the spread."""
-    if not np.isfinite(drawn).all() or np.isnan(value):
-        return Interval(value, np.nan, np.nan)
+    """Return percentile bounds of the resampled values."""
     tail = 50.0 * (1.0 - LEVEL)
     low, high = np.percentile(drawn, [tail, 100.0 - tail])
     return Interval(value, float(low), float(high))

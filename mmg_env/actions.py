@@ -91,7 +91,7 @@ class ActionCodec:
     """The exact map between normalised vectors and physical requests of one system."""
 
     def __init__(self, system: System) -> None:
-        """List the entries that this system has; absent devices and switched-off trades have none."""
+        """List the entries that this system has; what is absent or switched off has none."""
         self.system = system
         self.entries = tuple(_entries(system))
 
@@ -180,9 +180,7 @@ def _entries(system: System) -> list[Entry]:
     return sorted(entries + _schedule_entries(system), key=lambda entry: entry.day_ahead)
 
 
-def _participant_ranges(
-    system: System, p: int
-) -> list[tuple[A, float, float, str, bool]]:
+def _participant_ranges(system: System, p: int) -> list[tuple[A, float, float, str, bool]]:
     """Return (column, low, high, unit, day_ahead) of the wishes that participant p may have."""
     row = system.physics.table[p]
     is_ces = p == len(system.members)

@@ -14,7 +14,14 @@ from typing import Any, Final
 import numba
 
 _FOLDER: Final = Path(__file__).parent
-_SOURCES: Final = ("compilation.py", "layout.py", "kernel.py", "forecasting.py", "observation.py", "hour.py")
+_SOURCES: Final = (
+    "compilation.py",
+    "layout.py",
+    "kernel.py",
+    "forecasting.py",
+    "observation.py",
+    "hour.py",
+)
 
 
 def _remove_stale_caches() -> None:

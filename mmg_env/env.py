@@ -5,7 +5,7 @@ Source: docs/model.md section 2 for the order of events.
 
 from collections.abc import Iterator
 from os import PathLike
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -136,7 +136,7 @@ class StepInfo(dict[str, Any]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """Return a value, or default where there is none."""
-        return self[key] if key in self else default
+        return self[key] if key in self else default  # noqa: SIM401  # computes
 
     def keys(self) -> Any:
         """Return all keys."""
@@ -169,7 +169,10 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
         observations: names, units and scales of the observation's entries.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1}
+    metadata: dict[str, Any] = {  # noqa: RUF012  # Gymnasium declares it as an instance variable
+        "render_modes": ["ansi", "rgb_array"],
+        "render_fps": 1,
+    }
 
     def __init__(
         self,
@@ -248,7 +251,9 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
             self._seed = int(self.np_random.integers(2**31))
         draw = np.random.SeedSequence([self._seed, self._resets]).generate_state(1, np.uint64)[0]
         self._resets += 1
-        return sample_episode(self.system, self.split, int(draw) % (self._size or UNBOUNDED_INDICES))
+        return sample_episode(
+            self.system, self.split, int(draw) % (self._size or UNBOUNDED_INDICES)
+        )
 
     def step(
         self, action: NDArray[Any]

@@ -6,14 +6,14 @@ are part of it, so that every policy is told the same things. Both are read-only
 Source: docs/model.md section 7.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmg_env.errors import InputError
-from mmg_env.forecasting import forecast_into, make_consistent, net_load
+from mmg_env.forecasting import forecast_into, make_consistent
 from mmg_env.layout import MEMBER_SERIES, P, W, X
 from mmg_env.system import System
 
@@ -217,7 +217,9 @@ class Episode(Series):
             InputError: there is no such step.
         """
         if not 0 <= t <= self.steps:
-            raise InputError(f"forecast: step {t} is not in 0..{self.steps} of episode {self.label}")
+            raise InputError(
+                f"forecast: step {t} is not in 0..{self.steps} of episode {self.label}"
+            )
         out = np.empty((self.leads, self.values.shape[1]))
         model = self.model
         forecast_into(
@@ -239,13 +241,12 @@ class Episode(Series):
 
     def until(self, t: int) -> "Episode":
         """Return what has been realised before step t: the only part a policy may see."""
-        return Episode(
-            self.label,
-            self.start,
-            *(frozen(array[:t]) for array in (self.values, self.center, self.scale, self.errors)),
-            self.model,
-            self.world,
-            self.member_count,
+        return replace(
+            self,
+            values=frozen(self.values[:t]),
+            center=frozen(self.center[:t]),
+            scale=frozen(self.scale[:t]),
+            errors=frozen(self.errors[:t]),
         )
 
 
@@ -448,7 +449,11 @@ def split_size(system: System, split: str) -> int | None:
     """
     if split == "train":
         return None
-    sizes = {"val": system.config.splits.val, "test": system.config.splits.test, "shift": system.config.splits.shift}
+    sizes = {
+        "val": system.config.splits.val,
+        "test": system.config.splits.test,
+        "shift": system.config.splits.shift,
+    }
     if split not in sizes:
         raise InputError(f"split: {split!r} is not one of train, val, test, shift")
     return sizes[split]
@@ -463,7 +468,9 @@ def check_index(system: System, split: str, index: int) -> None:
     size = split_size(system, split)
     if index < 0 or (size is not None and index >= size):
         allowed = "0 or more" if size is None else f"0..{size - 1}"
-        raise InputError(f"episode: {index} is not in split {split} of {system.name}; allowed: {allowed}")
+        raise InputError(
+            f"episode: {index} is not in split {split} of {system.name}; allowed: {allowed}"
+        )
 
 
 __all__ = [

@@ -37,8 +37,13 @@ def make_consistent(world, low, high, row):
     if buy < sell:
         row[shared + X.price_sell] = buy
         sell = buy
-    if world[W.has_ces] == 0.0:
-        return
+    if world[W.has_ces] > 0.0:
+        order_wholesale(world, buy, sell, shared, row)
+
+
+@jit
+def order_wholesale(world, buy, sell, shared, row):
+    """Clip the CES's market prices in place so that no energy can be pumped for money."""
     eta = world[W.eta_converter]
     through = 1.0 - world[W.pool_loss]
     fee = world[W.pool_fee_per_kwh]

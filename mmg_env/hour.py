@@ -144,7 +144,14 @@ def advance(block, sections, exogenous_part, t, vector, observation):
     first, last = t * table.shape[0], (t + 1) * table.shape[0]
     values = _section(block, sections, M.values)
     cost = step_hour(
-        physics, t, values, requests[t], states[t], states[t + 1], flows[first:last], ledger[first:last]
+        physics,
+        t,
+        values,
+        requests[t],
+        states[t],
+        states[t + 1],
+        flows[first:last],
+        ledger[first:last],
     )
     observe(block, sections, exogenous_part, t + 1, observation)
     return cost

@@ -179,7 +179,7 @@ def flex_range(rating_kw, backlog_kwh, hours_left, dt_h):
 
 @jit
 def virtual_range(table, ces, state, p, pool_kw, dt_h):
-    """Return the virtual powers (kW) within rent, virtual energy and what pool_kw leaves of the link.
+    """Return the virtual powers (kW) within rent, virtual energy and what the link has left.
 
     The virtual battery has the efficiencies and the retention of the CES's.
     """
@@ -219,7 +219,10 @@ def rent_capacity(physics, members, request, state, flows, ledger):
     sum_kwh = 0.0
     sum_kw = 0.0
     for p in range(members):
-        wish_kwh, wish_kw = request[p * N_ACTION + A.rental_kwh], request[p * N_ACTION + A.rental_kw]
+        wish_kwh, wish_kw = (
+            request[p * N_ACTION + A.rental_kwh],
+            request[p * N_ACTION + A.rental_kw],
+        )
         state[p, S.rental_kwh] = clip(wish_kwh, 0.0, table[p, P.rental_max_kwh])
         state[p, S.rental_kw] = clip(wish_kw, 0.0, table[p, P.rental_max_kw])
         sum_kwh = sum_kwh + state[p, S.rental_kwh]
@@ -229,7 +232,10 @@ def rent_capacity(physics, members, request, state, flows, ledger):
     share_kwh = cap_kwh / sum_kwh if sum_kwh > cap_kwh else 1.0
     share_kw = cap_kw / sum_kw if sum_kw > cap_kw else 1.0
     for p in range(members):
-        wish_kwh, wish_kw = request[p * N_ACTION + A.rental_kwh], request[p * N_ACTION + A.rental_kw]
+        wish_kwh, wish_kw = (
+            request[p * N_ACTION + A.rental_kwh],
+            request[p * N_ACTION + A.rental_kw],
+        )
         state[p, S.rental_kwh] = share_kwh * state[p, S.rental_kwh]
         state[p, S.rental_kw] = share_kw * state[p, S.rental_kw]
         flows[p, F.projected_rental_kwh] = abs(wish_kwh - state[p, S.rental_kwh])
@@ -256,7 +262,7 @@ def schedule_pool(world, table, members, request, plan, state, flows):
 
 
 @jit
-def nominate(world, participants, base, request, nomination, flows):
+def nominate(world, base, request, nomination, flows):
     """Take in the community's nomination: the forecast net load plus the chosen offsets."""
     day = int(world[W.steps_per_day])
     limit = world[W.nomination_range_kw]
@@ -282,6 +288,8 @@ def begin_day(physics, t, request, state, flows, ledger):
         state[p, S.wear_today] = 0.0
         state[p, S.backlog_kwh] = 0.0
         state[p, S.virtual_kwh] = 0.0
+        if t % int(world[W.demand_period_steps]) == 0:
+            state[p, S.peak_kw] = 0.0
     if world[W.day_ahead_pool] > 0.0:
         schedule_pool(world, table, members, request, N_STATE + count, state, flows)
     if world[W.rental] > 0.0:
@@ -313,7 +321,7 @@ def project_member(physics, p, request, hour, state, flows):
 
 @jit
 def project_virtual(table, ces, p, request, pool_kw, dt_h, state, flows):
-    """Move a member's virtual power to the nearest feasible value, given pool_kw on the same link."""
+    """Move a member's virtual power to the nearest feasible value beside pool_kw on its link."""
     wish = request[p * N_ACTION + A.virtual_kw]
     low, high = virtual_range(table, ces, state, p, pool_kw, dt_h)
     flows[p, F.virtual_kw] = clip(wish, low, high)
@@ -382,30 +390,37 @@ def serve_pro_rata(flows, column, share):
 
 
 @jit
+def best_level(flows, column, quotes, sign, served):
+    """Return the best quote not yet served (as sign * quote) and the power that carries it."""
+    best = np.inf
+    level = 0.0
+    for p in range(flows.shape[0]):
+        if served[p] >= 0.0 or flows[p, column] <= 0.0:
+            continue
+        if sign * quotes[p] < best:
+            best = sign * quotes[p]
+            level = 0.0
+        if sign * quotes[p] == best:
+            level = level + flows[p, column]
+    return best, level
+
+
+@jit
 def serve_by_quote(flows, column, quotes, sign, quantity_kw):
     """Serve one side in order of sign * quote until quantity_kw is used up; ties pro rata."""
     left = quantity_kw
-    served = np.zeros(flows.shape[0])
-    done = np.zeros(flows.shape[0], dtype=np.bool_)
-    for _ in range(flows.shape[0]):
-        best = np.inf
-        for p in range(flows.shape[0]):
-            if not done[p] and flows[p, column] > 0.0 and sign * quotes[p] < best:
-                best = sign * quotes[p]
-        level = 0.0
-        for p in range(flows.shape[0]):
-            if not done[p] and flows[p, column] > 0.0 and sign * quotes[p] == best:
-                level = level + flows[p, column]
-        if level == 0.0 or left <= 1e-12 * quantity_kw:
+    served = np.full(flows.shape[0], -1.0)  # below 0: not yet looked at
+    while left > 1e-12 * quantity_kw:
+        best, level = best_level(flows, column, quotes, sign, served)
+        if level == 0.0:
             break
         share = left / level if level > left else 1.0
         for p in range(flows.shape[0]):
-            if not done[p] and flows[p, column] > 0.0 and sign * quotes[p] == best:
+            if served[p] < 0.0 and flows[p, column] > 0.0 and sign * quotes[p] == best:
                 served[p] = share * flows[p, column]
-                done[p] = True
         left = left - share * level
     for p in range(flows.shape[0]):
-        flows[p, column] = served[p]
+        flows[p, column] = served[p] if served[p] > 0.0 else 0.0
 
 
 @jit
@@ -421,7 +436,11 @@ def clear_pool(world, has_ces, quotes, flows):
     demand = 0.0
     for p in range(participants):
         x = flows[p, F.nominated_kw]
-        if world[W.pool_members] == 0.0 and p < members and ((x < 0.0 and ces <= 0.0) or (x > 0.0 and ces >= 0.0)):
+        if (
+            world[W.pool_members] == 0.0
+            and p < members
+            and ((x < 0.0 and ces <= 0.0) or (x > 0.0 and ces >= 0.0))
+        ):
             x = 0.0  # without peer-to-peer trade the CES is the only counterpart
         flows[p, F.sent_kw] = -x if x < 0.0 else 0.0
         flows[p, F.received_kw] = x if x > 0.0 else 0.0
@@ -439,7 +458,9 @@ def clear_pool(world, has_ces, quotes, flows):
         else:
             serve_pro_rata(flows, F.received_kw, supply / demand)
     for p in range(participants):
-        flows[p, F.pool_cut_kw] = abs(flows[p, F.nominated_kw] - flows[p, F.received_kw] + flows[p, F.sent_kw])
+        flows[p, F.pool_cut_kw] = abs(
+            flows[p, F.nominated_kw] - flows[p, F.received_kw] + flows[p, F.sent_kw]
+        )
     return supply, demand
 
 
@@ -504,7 +525,9 @@ def pay_pool(world, has_ces, buy, sell, quotes, supply, demand, flows, ledger):
     else:
         price = 0.5 * (buy + sell)
     for p in range(flows.shape[0]):
-        kwh = (flows[p, F.received_kw] - (1.0 - world[W.pool_loss]) * flows[p, F.sent_kw]) * world[W.dt_h]
+        kwh = (flows[p, F.received_kw] - (1.0 - world[W.pool_loss]) * flows[p, F.sent_kw]) * world[
+            W.dt_h
+        ]
         ledger[p, L.pool_payment] = price * kwh
 
 
@@ -557,7 +580,7 @@ def reveal_member(world, table, members, p, now, flows):
 
 @jit
 def reveal_ces(world, table, members, now, flows):
-    """Close the CES bus: duty of pool and virtual batteries behind the converter, less the battery."""
+    """Close the CES bus: duty of pool and virtual batteries at the converter, less the battery."""
     p = members
     eta = world[W.eta_converter]
     through = eta * (1.0 - world[W.pool_loss])
@@ -570,7 +593,9 @@ def reveal_ces(world, table, members, now, flows):
     if now[4 * members + X.spin_call] > 0.0 and up > 0.0:
         flows[p, F.called_kw] = flows[p, F.spinning_kw]
     residual = duty - flows[p, F.battery_kw] - flows[p, F.called_kw]
-    close_bus(p, residual, up * table[p, P.import_kw], up * table[p, P.export_kw], 0.0, False, flows)
+    close_bus(
+        p, residual, up * table[p, P.import_kw], up * table[p, P.export_kw], 0.0, False, flows
+    )
 
 
 # --- money --------------------------------------------------------------------------------------
@@ -648,7 +673,9 @@ def charge_imbalance(world, now, shared, nominated_kw, flows, ledger):
         net = net + flows[p, F.import_kw] - flows[p, F.export_kw]
         exchanged = exchanged + abs(flows[p, F.import_kw] - flows[p, F.export_kw])
     d = net - nominated_kw
-    cost = (now[shared + X.short_premium] * d if d > 0.0 else -now[shared + X.long_premium] * d) * world[W.dt_h]
+    cost = (
+        now[shared + X.short_premium] * d if d > 0.0 else -now[shared + X.long_premium] * d
+    ) * world[W.dt_h]
     for p in range(participants):
         if exchanged > 0.0:
             share = abs(flows[p, F.import_kw] - flows[p, F.export_kw]) / exchanged
@@ -716,34 +743,40 @@ def value_energy_left(table, count, state, ledger):
 
 
 @jit
+def nominate_hourly(physics, p, request, quotes, state, flows):
+    """Take participant p's virtual power and pool nomination for this hour."""
+    world, table = physics.world, physics.table
+    members = table.shape[0] - int(world[W.has_ces])
+    quotes[p] = request[p * N_ACTION + A.quote_per_kwh]
+    if p < members:
+        ces = table.shape[0] - 1
+        project_virtual(table, ces, p, request, 0.0, world[W.dt_h], state, flows)
+    project_pool(world, table, p, p == members, request, flows)
+
+
+@jit
 def decide_hour(physics, hour, request, state, quotes, flows):
     """Project every wish and clear the pool; return supply and demand of the pool."""
     world, table = physics.world, physics.table
     participants = table.shape[0]
     has_ces = int(world[W.has_ces])
     members = participants - has_ces
-    ces = members if has_ces > 0 else 0
-    plan = N_STATE + physics.wear.shape[1] + hour
     scheduled = world[W.day_ahead_pool] > 0.0
     if has_ces > 0:
         project_ces(physics, members, request, state, flows)
+    for p in range(members):
+        project_member(physics, p, request, hour, state, flows)
     for p in range(participants):
-        quotes[p] = request[p * N_ACTION + A.quote_per_kwh]
         if scheduled:
             quotes[p] = state[p, S.quote_per_kwh]
-        if p < members:
-            project_member(physics, p, request, hour, state, flows)
-        if scheduled:
-            flows[p, F.nominated_kw] = state[p, plan]
-            continue
-        if p < members:
-            project_virtual(table, ces, p, request, 0.0, world[W.dt_h], state, flows)
-        project_pool(world, table, p, p == members, request, flows)
+            flows[p, F.nominated_kw] = state[p, N_STATE + physics.wear.shape[1] + hour]
+        else:
+            nominate_hourly(physics, p, request, quotes, state, flows)
     supply, demand = clear_pool(world, has_ces, quotes, flows)
     if scheduled:
         for p in range(members):
             firm = flows[p, F.received_kw] - flows[p, F.sent_kw]
-            project_virtual(table, ces, p, request, firm, world[W.dt_h], state, flows)
+            project_virtual(table, participants - 1, p, request, firm, world[W.dt_h], state, flows)
     return supply, demand
 
 
@@ -771,6 +804,16 @@ def book_hour(physics, now, state, flows, ledger):
         charge_ces(world, ces, now, shared, flows, ledger)
         realised = flows[ces, F.battery_kw] + flows[ces, F.called_kw]
         store(physics, ces, realised, grid_up, state, flows, ledger)
+
+
+@jit
+def real_cost(ledger):
+    """Return the sum of all real costs of one hour (currency)."""
+    cost = 0.0
+    for p in range(ledger.shape[0]):
+        for k in range(N_REAL):
+            cost = cost + ledger[p, k]
+    return cost
 
 
 @jit
@@ -805,10 +848,7 @@ def step_hour(physics, t, exogenous, request, before, after, flows, ledger):
         begin_day(physics, t, request, state, flows, ledger)
         if world[W.day_ahead_grid] > 0.0:
             base = exogenous[t : t + day, shared + X.nomination_base_kw]
-            nominate(world, participants, base, request, nomination, flows)
-    if t % int(world[W.demand_period_steps]) == 0:
-        for p in range(members):
-            state[p, S.peak_kw] = 0.0
+            nominate(world, base, request, nomination, flows)
     quotes = np.empty(participants)
     supply, demand = decide_hour(physics, hour, request, state, quotes, flows)
     book_hour(physics, now, state, flows, ledger)
@@ -820,16 +860,12 @@ def step_hour(physics, t, exogenous, request, before, after, flows, ledger):
         settle_virtual(members, day, t, exogenous, state, ledger)
     if t + 1 == int(world[W.episode_steps]):
         value_energy_left(physics.table, physics.wear.shape[1], state, ledger)
-    cost = 0.0
-    for p in range(participants):
-        for k in range(N_REAL):
-            cost = cost + ledger[p, k]
-    return cost
+    return real_cost(ledger)
 
 
 @jit
 def reset_state(physics, after):
-    """Write the state at the start of an episode: energy in the cheapest segments, all else idle."""
+    """Write the state at reset: energy in the cheapest segments, all else idle."""
     world, table = physics.world, physics.table
     participants = table.shape[0]
     count = physics.wear.shape[1]

@@ -67,7 +67,7 @@ def energy_kpis(system: System, trajectory: Trajectory) -> dict[str, float]:
 
 
 def battery_kpis(system: System, trajectory: Trajectory) -> dict[str, float]:
-    """Return equivalent full cycles (mean over batteries), rainflow cycle loss and capacity left."""
+    """Return full cycles, rainflow cycle loss and capacity left, each a mean over batteries."""
     capacity = system.physics.table[:, P.capacity_kwh]
     owners = np.flatnonzero(capacity > 0.0)
     if len(owners) == 0:

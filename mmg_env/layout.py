@@ -183,7 +183,7 @@ class F(Columns):
 
 
 class L(Columns):
-    """Ledger: money of one participant in one hour; currency, cost > 0. Real costs, then transfers."""
+    """Ledger: money of one participant in one hour, cost > 0. Real costs, then transfers."""
 
     grid_import = auto()
     grid_export = auto()

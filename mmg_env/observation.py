@@ -68,9 +68,7 @@ class ObservationCodec:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of all entries in order."""
-        ahead = [
-            f"forecast[{lead}].{f.name}" for lead in range(self.leads) for f in self.series
-        ]
+        ahead = [f"forecast[{lead}].{f.name}" for lead in range(self.leads) for f in self.series]
         before = [f"last_hour.{f.name}" for f in self.series]
         state = [f.name for f in self.state_features]
         return (*state, *CALENDAR, "grid_up", "derating", *before, *ahead)
@@ -148,9 +146,6 @@ def _exogenous_rows(
                 rows[t, 2 + count * (1 + lead) + k] = ahead[lead, columns[k]] / unit[k]
 
 
-
-
-
 @jit
 def observe_state(state, segments, block, index, per_unit, observation):
     """Write the state's part of an observation; a negative index -1 - p asks for battery p's SoC.
@@ -171,31 +166,37 @@ def observe_state(state, segments, block, index, per_unit, observation):
 
 def _state_features(system: System) -> list[Feature]:
     """Return the features that are read from the state."""
-    table, block = system.physics.table, system.block_size
     features = []
     for p, name in enumerate(system.participants):
-        first = p * block
-
-        def add(column: S, unit: str, scale: float, first: int = first, name: str = name) -> None:
-            if scale > 0.0:
-                feature = Feature(f"{name}.{column.name}", unit, scale, first + column)
-                features.append(feature)
-
-        row = table[p]
-        if row[P.capacity_kwh] > 0.0:
+        if system.physics.table[p, P.capacity_kwh] > 0.0:
             features.append(Feature(f"{name}.soc", "1", 1.0, -1 - p))
-            if system.fade:
-                add(S.capacity_kwh, "kWh", row[P.capacity_kwh])
-        add(S.chp_kw, "kW", row[P.chp_kw])
-        add(S.backlog_kwh, "kWh", row[P.flex_kw] * 12.0)
-        if p < len(system.members):
-            if system.config.tariff.demand_charge_per_kw > 0.0:
-                add(S.peak_kw, "kW", row[P.import_kw])
-            if system.rental:
-                add(S.virtual_kwh, "kWh", row[P.rental_max_kwh])
-                add(S.rental_kwh, "kWh", row[P.rental_max_kwh])
-                add(S.rental_kw, "kW", row[P.rental_max_kw])
+        features += [
+            Feature(f"{name}.{column.name}", unit, scale, p * system.block_size + column)
+            for column, unit, scale in _state_columns(system, p)
+            if scale > 0.0
+        ]
     return features + _commitment_features(system)
+
+
+def _state_columns(system: System, p: int) -> list[tuple[S, str, float]]:
+    """Return (column, unit, scale) of what is shown of participant p; scale 0 where it has none."""
+    row = system.physics.table[p]
+    columns = [
+        (S.capacity_kwh, "kWh", row[P.capacity_kwh] if system.fade else 0.0),
+        (S.chp_kw, "kW", row[P.chp_kw]),
+        (S.backlog_kwh, "kWh", row[P.flex_kw] * 12.0),
+    ]
+    if p == len(system.members):
+        return columns
+    if system.config.tariff.demand_charge_per_kw > 0.0:
+        columns.append((S.peak_kw, "kW", row[P.import_kw]))
+    if system.rental:
+        columns += [
+            (S.virtual_kwh, "kWh", row[P.rental_max_kwh]),
+            (S.rental_kwh, "kWh", row[P.rental_max_kwh]),
+            (S.rental_kw, "kW", row[P.rental_max_kw]),
+        ]
+    return columns
 
 
 def _commitment_features(system: System) -> list[Feature]:
@@ -268,6 +269,3 @@ def _calendar(system: System, episode: Episode) -> Array:
     angles = (hours / 24.0, (weekday * 24.0 + hours) / 168.0, (since_new_year + hours) / 8766.0)
     turns = [f(2.0 * np.pi * angle) for angle in angles for f in (np.sin, np.cos)]
     return np.column_stack([*turns, 1.0 - steps / episode.steps])
-
-
-

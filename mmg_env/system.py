@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mmg_env.config import BatteryConfig, CesConfig, MemberConfig, SystemConfig
 from mmg_env.config_file import load_config
 from mmg_env.kernel import N_ACTION, N_STATE, Physics
-from mmg_env.layout import PRICE_RULES, P, S, W, X
+from mmg_env.layout import PRICE_RULES, P, W, X
 from mmg_env.wear import segment_costs
 
 Array = NDArray[np.float64]
@@ -247,7 +247,9 @@ def _member_row(config: SystemConfig, member: MemberConfig) -> dict[str, float]:
         row |= {"import_kw": member.grid.import_kw, "export_kw": member.grid.export_kw}
     if member.chp is not None:
         chp = member.chp
-        ramp = (chp.capacity_kw / 2 if chp.ramp_kw_per_h is None else chp.ramp_kw_per_h) * config.dt_h
+        ramp = (
+            chp.capacity_kw / 2 if chp.ramp_kw_per_h is None else chp.ramp_kw_per_h
+        ) * config.dt_h
         minimum = chp.min_share * chp.capacity_kw
         row |= {
             "chp_kw": chp.capacity_kw,

@@ -89,7 +89,14 @@ def simulate(system: System, episode: Episode, requests: Array) -> Trajectory:
     reset_state(system.physics, states[0])
     for t in range(steps):
         step_hour(
-            system.physics, t, episode.values, requests[t], states[t], states[t + 1], flows[t], ledger[t]
+            system.physics,
+            t,
+            episode.values,
+            requests[t],
+            states[t],
+            states[t + 1],
+            flows[t],
+            ledger[t],
         )
     for array in (states, flows, ledger):
         array.flags.writeable = False

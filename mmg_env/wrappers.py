@@ -57,7 +57,7 @@ class CommitmentByPolicy(
         self._codec = _full_codec(env, type(self).__name__)
         self._hourly = np.flatnonzero(~self._codec.day_ahead)
         self._committed = np.flatnonzero(self._codec.day_ahead)
-        self._nothing = np.where(self._codec.one_sided, -1.0, 0.0)
+        self._nothing = self._codec.encode(np.zeros(self._codec.system.request_size))
         self._names = tuple(self._codec.names[i] for i in self._hourly)
         self.action_space = spaces.Box(-1.0, 1.0, self._hourly.shape, np.float32)
         self._seen: tuple[Observation, dict[str, Any]] | None = None
@@ -154,7 +154,7 @@ def tariff_periods(system: System) -> NDArray[np.int64]:
 def _shared_entries(
     codec: ActionCodec, periods: NDArray[np.int64]
 ) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the names of the entries when periods share one, and which of them each entry reads."""
+    """Return the names when periods share an entry, and which of them each full entry reads."""
     labels = [_runs(np.flatnonzero(periods == period)) for period in periods]
     first = len(codec.system.participants) * N_ACTION
     numbers: dict[str, int] = {}

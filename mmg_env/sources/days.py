@@ -1,20 +1,14 @@
-"""Whole days drawn from history: prices by analogues, weather by a rank copula with them.
+"""Whole days drawn from history: the calendar, prices by analogues, standard demand.
 
 Prices are a chain of real days: the next one is drawn among the days that are nearest in season
 and in what came before them (level and last hour of the day before), and that have the same day
-type. Weather is drawn from a typical year, in which nothing is simultaneous with the prices; it is
-joined by normal scores, x = Phi^-1(rank among like days of the season)::
+type.
 
-    g_d = rho * price_d + sqrt(1 - rho ** 2) * n_d,   n_d = phi * n_{d-1} + noise
-
-is the regional score wanted for wind or PV, and the day with the nearest scores is taken. The
-other sites follow the first one's day in the same way.
-
-Source: our choice; correlations were measured on public data (docs/data.md).
+Source: our choice; the series' origins are in docs/data.md.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -23,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from mmg_env.data import load_days
-from mmg_env.sources.random import autoregressive
+from mmg_env.errors import InputError
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -37,21 +31,10 @@ BLOCKS: Final = MappingProxyType(
 YEAR_DAYS: Final = 365
 SCORE_WINDOW: Final = 45  # days to either side among which a day is ranked
 LIKE_PRICES: Final = 6  # nearest days among which the next price day is drawn
-PRICE_SEASON: Final = 40.0  # days that count as much as one sd of the level before
-LEVEL_WEIGHT: Final = 16.0
-LAST_HOUR_WEIGHT: Final = 4.0
-WEATHER_SEASON: Final = 20  # days to either side from which weather is taken
+PRICE_SEASON: Final = 30.0  # days that count as much as one sd of the level before
+BEFORE_WEIGHT: Final = np.array([25.0, 2.0])  # of the level and of the last hour
 PARTS: Final = 3  # parts of the day in which prices and wind are compared
 MIDDAY: Final = slice(10, 16)
-# Latent correlations; what they achieve is measured by statistics.py.
-PRICE_WIND: Final = -0.95
-PRICE_PV: Final = -0.95  # of the price at midday
-SITE_WIND: Final = 1.0
-SITE_PV: Final = 0.95
-REGION_PHI: Final = 0.5  # from day to day
-PV_WEIGHT: Final = 0.3  # in the likeness of weather days; wind counts 1
-JOIN_WEIGHT: Final = 1.0  # against a jump of wind at midnight
-REPEAT_COST: Final = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,22 +60,24 @@ class PriceYear:
     score: Array
     recent: Array
 
+    @cached_property
+    def place(self) -> Array:
+        """Return (days, 2): `before` as normal scores.
 
-@dataclass(frozen=True, eq=False)
-class WeatherDays:
-    """The days of the typical year that a split may use.
+        By rank, because a day after an extreme one has no near neighbour in money, and the
+        extremes would be lost.
+        """
+        return np.array([self.locate(row) for row in self.before])
 
-    Attributes:
-        day: (days,) number in the typical year.
-        wind: (sites, days, 24) per unit.
-        pv: (sites, days, 24) per unit.
-        score: (sites, days, 4) normal scores of wind in the day's thirds, and of PV.
-    """
+    @cached_property
+    def _ordered(self) -> Array:
+        return np.sort(self.before, axis=0)
 
-    day: Ints
-    wind: Array
-    pv: Array
-    score: Array
+    def locate(self, before: Array) -> Array:
+        """Return the normal scores of a level and a last hour, (2,)."""
+        count = len(self.dates)
+        below = [np.searchsorted(self._ordered[:, k], before[k]) for k in (0, 1)]
+        return np.asarray(ndtri((np.minimum(below, count - 1) + 0.5) / count))
 
 
 def day_of_year(dates: Dates) -> Ints:
@@ -152,7 +137,7 @@ def _easter(year: int) -> int:
     return day
 
 
-def _normal_scores(values: Array, season: Ints, kind: Ints) -> Array:
+def normal_scores(values: Array, season: Ints, kind: Ints) -> Array:
     """Return Phi^-1 of each value's rank among the days of its kind near its season."""
     scores = np.empty(len(values))
     for i, value in enumerate(values):
@@ -165,11 +150,18 @@ def _normal_scores(values: Array, season: Ints, kind: Ints) -> Array:
 
 @lru_cache(maxsize=32)
 def price_year(year: int) -> PriceYear:
-    """Return the price days of a calendar year; IndexError if there are none."""
+    """Return the price days of a calendar year.
+
+    Raises:
+        InputError: there are no prices of that year.
+    """
     days = load_days("prices_nl")
     hourly = np.asarray(days["spot_eur_per_kwh"], dtype=np.float64)
     mean = hourly.mean(axis=1)
     chosen = np.flatnonzero(days["date"].astype("datetime64[Y]") == np.datetime64(str(year), "Y"))
+    if len(chosen) == 0:
+        first, last = days["date"][[0, -1]].astype("datetime64[Y]")
+        raise InputError(f"source.years: there are no prices of {year}, only of {first} to {last}")
     earlier = np.maximum(chosen - 1, 0)
     dates = days["date"][chosen]
     season, kind = day_of_year(dates), day_kind(dates)
@@ -181,7 +173,7 @@ def price_year(year: int) -> PriceYear:
         season,
         kind,
         np.column_stack([mean[earlier], hourly[earlier, -1]]),
-        np.column_stack([_normal_scores(part, season, kind) for part in parts]),
+        np.column_stack([normal_scores(part, season, kind) for part in parts]),
         np.array([mean[max(0, i - 28) : max(i, 1)].mean() for i in chosen]),
     )
 
@@ -196,84 +188,17 @@ def draw_prices(table: PriceYear, first: int, dates: Dates, rng: np.random.Gener
         rng: draws among the nearest days.
     """
     kind, season = day_kind(dates), day_of_year(dates)
-    spread = table.before.std(axis=0) / np.sqrt([LEVEL_WEIGHT, LAST_HOUR_WEIGHT])
-    before = table.before[first]
+    place = table.place
+    before = place[first]
     rows = np.empty(len(dates), dtype=np.int64)
     for d in range(len(dates)):
-        cost = (((table.before - before) / spread) ** 2).sum(axis=1)
+        cost = (place - before) ** 2 @ BEFORE_WEIGHT
         cost += (season_distance(table.season, season[d]) / PRICE_SEASON) ** 2
         cost[table.kind != kind[d]] = np.inf
         nearest = np.argsort(cost, kind="stable")[:LIKE_PRICES]
         rows[d] = nearest[rng.integers(LIKE_PRICES)]
         day = table.hourly[rows[d]]
-        before = np.array([day.mean(), day[-1]])
-    return rows
-
-
-@lru_cache(maxsize=4)
-def weather_days(split: str) -> WeatherDays:
-    """Return the weather of the days of the month that belong to a split."""
-    table = load_days("sites")
-    day = np.flatnonzero(in_block(table["date"], split))
-    wind = np.array([table[f"wind_{site}"][day] for site in SITES], dtype=np.float64)
-    pv = np.array([table[f"pv_{site}"][day] for site in SITES], dtype=np.float64)
-    parts = wind.reshape(len(SITES), len(day), PARTS, -1).mean(axis=3)
-    same = np.zeros(len(day), dtype=np.int64)
-
-    def scores(values: Array) -> Array:
-        """Return (sites, days) scores of (sites, days) values."""
-        return np.array([_normal_scores(row, day, same) for row in values])
-
-    sun = scores(pv.mean(axis=2))
-    score = np.stack([*(scores(parts[..., k]) for k in range(PARTS)), sun], axis=2)
-    return WeatherDays(day, wind, pv, score)
-
-
-def regional_scores(price_score: Array, rng: np.random.Generator) -> Array:
-    """Return (days, 4) scores wanted of the region's weather, given those of the prices.
-
-    Wind in each third of the day goes with the price of that third, PV with the price at midday.
-    """
-    noise = rng.standard_normal((len(price_score), 2))
-    noise[1:] *= np.sqrt(1.0 - REGION_PHI**2)
-    own = autoregressive(noise, REGION_PHI)[:, [0] * PARTS + [1]]
-    rho = np.array([PRICE_WIND] * PARTS + [PRICE_PV])
-    return np.asarray(rho * price_score[:, 1:] + np.sqrt(1.0 - rho**2) * own)
-
-
-def draw_weather(
-    table: WeatherDays, season: Ints, wanted: Array, rngs: dict[str, np.random.Generator]
-) -> Ints:
-    """Return (sites, days) rows of the weather days.
-
-    Args:
-        table: the days that may be used.
-        season: (days,) day of the year wanted.
-        wanted: (days, 4) regional scores of wind in the thirds of the day, and of PV.
-        rngs: one generator for every site but the first, which is the region's reference.
-    """
-    rows = np.empty((len(SITES), len(season)), dtype=np.int64)
-    rows[0] = _follow(table, 0, season, wanted, table.score[0])
-    rho = np.array([SITE_WIND] * PARTS + [SITE_PV])
-    for s, site in enumerate(SITES[1:], start=1):
-        noise = np.sqrt(1.0 - rho**2) * rngs[site].standard_normal((len(season), len(rho)))
-        rows[s] = _follow(table, s, season, rho * table.score[0, rows[0]] + noise, table.score[s])
-    return rows
-
-
-def _follow(table: WeatherDays, site: int, season: Ints, wanted: Array, score: Array) -> Ints:
-    """Return the rows whose scores are nearest to those wanted, day after day."""
-    rows = np.empty(len(season), dtype=np.int64)
-    wind = table.wind[site]
-    weight = np.array([1.0 / PARTS] * PARTS + [PV_WEIGHT])
-    last = -1
-    for d in range(len(season)):
-        cost = (score - wanted[d]) ** 2 @ weight
-        if last >= 0:
-            cost += JOIN_WEIGHT * (wind[:, 0] - wind[last, -1]) ** 2
-            cost[last] += REPEAT_COST  # the same day twice running is no weather
-        cost[season_distance(table.day, season[d]) > WEATHER_SEASON] = np.inf
-        rows[d] = last = int(np.argmin(cost))
+        before = table.locate(np.array([day.mean(), day[-1]]))
     return rows
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mmg_env.config import AnalogueSource
 from mmg_env.episode import lead_steps
-from mmg_env.sources import days
+from mmg_env.sources import days, weather
 from mmg_env.sources.days import SITES
 from mmg_env.sources.random import autoregressive, stream
 from mmg_env.system import System
@@ -70,16 +70,16 @@ def draw_days(system: System, split: str, index: int) -> Draw:
     dates = table.dates[first] + np.arange(count).astype("timedelta64[D]")
     price = days.draw_prices(table, first, dates, stream(system.name, split, index, "prices"))
     score = table.score[price]
-    wanted = days.regional_scores(score, stream(system.name, split, index, "weather"))
+    wanted = weather.regional_scores(score, stream(system.name, split, index, "weather"))
     rngs = {site: stream(system.name, split, index, f"weather/{site}") for site in SITES[1:]}
-    weather = days.weather_days(split)
-    chosen = days.draw_weather(weather, days.day_of_year(dates), wanted, rngs)
+    sky = weather.weather_days(split)
+    chosen = weather.draw_weather(sky, days.day_of_year(dates), wanted, rngs)
     number = np.arange(len(SITES))[:, None]
     wind, pv = (
         by_step(system, series[number, chosen].reshape(len(SITES), -1).T)[:rows]
-        for series in (weather.wind, weather.pv)
+        for series in (sky.wind, sky.pv)
     )
-    step_h = np.arange(rows) * system.dt_h
+    step_h = np.arange(rows, dtype=np.float64) * system.dt_h
     hour = (step_h + 1e-9).astype(np.int64)  # a third of an hour, three times, is an hour
     return Draw(
         split,
@@ -90,7 +90,7 @@ def draw_days(system: System, split: str, index: int) -> Draw:
         by_step(system, table.hourly[price].ravel())[:rows],
         max(float(table.recent[first]), 0.01),
         (wind, pv),
-        weather.day[chosen],
+        sky.day[chosen],
         days.day_kind(dates),
         _region(score[:, 0], stream(system.name, split, index, "noise/region"), step_h),
     )
@@ -114,4 +114,4 @@ def _region(price_score: Array, rng: np.random.Generator, step_h: Array) -> Arra
     own[1:] *= np.sqrt(1.0 - REGION_PHI**2)
     own = autoregressive(own, REGION_PHI)
     daily = PRICE_LOAD * price_score + np.sqrt(1.0 - PRICE_LOAD**2) * own
-    return np.interp(step_h, 24.0 * np.arange(len(daily)) + 12.0, daily)
+    return np.asarray(np.interp(step_h, 24.0 * np.arange(len(daily)) + 12.0, daily))

@@ -143,7 +143,9 @@ def _center(system: System, factors: Array) -> Array:
             if device is None:
                 continue
             size = device.peak_kw if hasattr(device, "peak_kw") else device.capacity_kw
-            center[:, kind * members + m] = size * profiles[device.profile][hours] * factors[m, kind]
+            center[:, kind * members + m] = (
+                size * profiles[device.profile][hours] * factors[m, kind]
+            )
     center[:, 4 * members :] = _prices(system, hours)
     return center
 
@@ -224,7 +226,9 @@ def _error_model(system: System) -> ErrorModel:
     members = len(system.members)
     path = np.full(system.exogenous_size, -1)
     path[: 4 * members] = np.arange(4 * members)
-    path[4 * members + np.array([X.price_buy, X.price_sell, X.ces_buy, X.ces_sell, X.spot])] = 4 * members
+    path[4 * members + np.array([X.price_buy, X.price_sell, X.ces_buy, X.ces_sell, X.spot])] = (
+        4 * members
+    )
     low, high = physical_bounds(system)
     days = [_innovations(system, "train", i, 24) for i in range(FITTING_DAYS)]
     return ErrorModel(path, _phi(system), np.concatenate(days), low, high)

@@ -1,7 +1,7 @@
 """What the generated days are like, beside what was measured: `python -m` prints it.
 
-Correlations with the price are hourly, less the mean of each month and hour; those between sites
-are hourly as they are.
+Correlations with the price are of values less the mean of their month and hour; those between
+sites are of the values as they are. Each is given hourly and of daily means.
 
 Source: our choice.
 """
@@ -55,7 +55,8 @@ def real_year(year: int) -> Array:
 
 def coupling(system: System, split: str, indices: Iterable[int]) -> dict[str, float]:
     """Return correlations between price, renewables and load, and between the sites."""
-    rows, sites = [], []
+    rows: list[Array] = []
+    sites: list[Array] = []
     members = len(system.members)
     steps = system.episode_steps
     for index in indices:
@@ -68,19 +69,31 @@ def coupling(system: System, split: str, indices: Iterable[int]) -> dict[str, fl
         sites.append(np.hstack(draw.weather)[:steps])
     table = np.concatenate(rows)
     price, green, load = without_season(table[:, 1:], table[:, 0].astype(np.int64)).T
-    found = {
-        "price_renewables": np.corrcoef(price, green)[0, 1],
-        "price_load": np.corrcoef(price, load)[0, 1],
-    }
-    daily = np.array([price, green, load]).reshape(3, -1, 24).mean(axis=2)
-    between = np.corrcoef(daily)
-    found |= {"price_renewables_daily": between[0, 1], "price_load_daily": between[0, 2]}
-    between = np.corrcoef(np.concatenate(sites).T)
+    together = np.array([price, green, load])
+    found = {}
+    for name, series in (("", together), ("_daily", daily_means(together, system))):
+        between = np.atleast_2d(np.corrcoef(series))
+        found[f"price_renewables{name}"] = float(between[0, 1])
+        found[f"price_load{name}"] = float(between[0, 2])
+    weather = np.concatenate(sites).T
+    found |= between_sites(weather, "")
+    return found | between_sites(daily_means(weather, system), "_daily")
+
+
+def between_sites(weather: Array, ending: str) -> dict[str, float]:
+    """Return correlations of (series, times): wind of the sites, then PV."""
+    between = np.atleast_2d(np.corrcoef(weather))
+    found = {}
     for k, kind in enumerate(("wind", "pv")):
         for i, j in ((0, 1), (0, 2), (1, 2)):
             at = k * len(SITES)
-            found[f"{kind}_{SITES[i]}{SITES[j]}"] = between[at + i, at + j]
-    return {name: float(value) for name, value in found.items()}
+            found[f"{kind}_{SITES[i]}{SITES[j]}{ending}"] = float(between[at + i, at + j])
+    return found
+
+
+def daily_means(series: Array, system: System) -> Array:
+    """Return (series, days) of (series, steps)."""
+    return np.asarray(series.reshape(len(series), -1, system.steps_per_day).mean(axis=2))
 
 
 def without_season(values: Array, cell: NDArray[np.int64]) -> Array:
@@ -103,12 +116,12 @@ def main() -> None:
     long = load_system("community_real", {"episode_h": 8760})
     columns = {
         "2024": price_statistics(real_year(2024)),
-        "year": price_statistics(spot_of(long, "test", range(8))),
+        "years": price_statistics(spot_of(long, "test", range(24))),
         "weeks": price_statistics(spot_of(system, "test", range(128))),
     }
     write = sys.stdout.write
     write(f"{'price, test split':22s}" + "".join(f"{name:>10s}" for name in columns) + "\n")
-    for name in columns["year"]:
+    for name in columns["years"]:
         cells = "".join(f"{c.get(name, np.nan):10.4f}" for c in columns.values())
         write(f"{name:22s}{cells}\n")
     for split in ("train", "val", "test"):

@@ -1,0 +1,111 @@
+"""Scores, intervals and tails on numbers that can be checked by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from experiments.statistics import cvar, mean_difference, regret, score, score_interval
+
+COSTS = arrays(np.float64, st.integers(1, 12), elements=st.floats(-1e4, 1e4))
+
+
+def rng(seed: int = 0) -> np.random.Generator:
+    return np.random.default_rng(seed)
+
+
+def test_score_is_a_ratio_of_sums() -> None:
+    zero, oracle = np.array([10.0, 100.0]), np.array([0.0, 0.0])
+    # The mean of the ratios would be (1 + 0) / 2.
+    assert score(np.array([0.0, 100.0]), zero, oracle) == pytest.approx(10.0 / 110.0)
+
+
+def test_score_of_the_references() -> None:
+    zero, oracle = np.array([3.0, 5.0, 9.0]), np.array([1.0, 4.0, 2.0])
+    assert score(zero, zero, oracle) == 0.0
+    assert score(oracle, zero, oracle) == 1.0
+
+
+def test_score_without_possible_saving_is_unknown() -> None:
+    same = np.array([3.0, 5.0])
+    assert np.isnan(score(same, same, same))
+    assert np.isnan(score_interval(same, same, same, rng()).low)
+
+
+def test_score_interval_encloses_the_score_and_repeats() -> None:
+    draw = rng(1)
+    zero = draw.normal(100.0, 20.0, 30)
+    oracle = zero - draw.uniform(10.0, 20.0, 30)
+    costs = zero - draw.uniform(2.0, 12.0, 30)
+    found = score_interval(costs, zero, oracle, rng())
+    assert found.low < found.value < found.high
+    assert found.value == score(costs, zero, oracle)
+    assert found == score_interval(costs, zero, oracle, rng())
+
+
+def test_difference_is_paired() -> None:
+    # Costs spread over 1000, their difference over 1: only a paired interval is narrow.
+    others = np.linspace(0.0, 1000.0, 20)
+    found = mean_difference(others + np.tile([4.5, 5.5], 10), others, rng())
+    assert found.value == pytest.approx(5.0)
+    assert 4.5 < found.low < 5.0 < found.high < 5.5
+
+
+def test_interval_covers_about_as_often_as_it_says() -> None:
+    draw = rng(2)
+    samples = draw.normal(1.0, 3.0, (200, 40))
+    zero = np.zeros(40)
+    found = [mean_difference(sample, zero, draw) for sample in samples]
+    covered = np.mean([interval.low <= 1.0 <= interval.high for interval in found])
+    assert 0.88 <= covered <= 0.99
+
+
+@pytest.mark.parametrize(
+    ("alpha", "expected"),
+    [
+        (0.0, 5.5),
+        (0.5, 8.0),
+        (0.8, 9.5),
+        (0.85, (10.0 + 0.5 * 9.0) / 1.5),
+        (0.9, 10.0),
+        (0.99, 10.0),
+    ],
+)
+def test_cvar_of_one_to_ten(alpha: float, expected: float) -> None:
+    assert cvar(rng().permutation(np.arange(1.0, 11.0)), alpha) == pytest.approx(expected)
+
+
+@given(COSTS, st.floats(0.0, 0.99))
+def test_cvar_lies_between_mean_and_maximum(costs: np.ndarray, alpha: float) -> None:
+    slack = 1e-6
+    assert costs.mean() - slack <= cvar(costs, alpha) <= costs.max() + slack
+
+
+def test_cvar_refuses_a_share_that_is_none() -> None:
+    with pytest.raises(ValueError, match=r"alpha is 1\.0; it must be in \[0, 1\)"):
+        cvar(np.ones(3), 1.0)
+
+
+def test_regret_is_relative_to_the_bound_even_where_that_is_a_gain() -> None:
+    assert regret(np.array([110.0]), np.array([100.0])) == pytest.approx(0.1)
+    assert regret(np.array([-90.0]), np.array([-100.0])) == pytest.approx(0.1)
+
+
+def test_nothing_known_gives_nothing() -> None:
+    none = np.empty(0)
+    assert np.isnan(cvar(none))
+    assert np.isnan(score(none, none, none))
+    assert np.isnan(mean_difference(none, none, rng()).value)
+
+
+def test_one_episode_has_no_interval() -> None:
+    one, two = np.array([3.0]), np.array([5.0])
+    assert mean_difference(two, one, rng()).value == 2.0
+    assert np.isnan(mean_difference(two, one, rng()).low)
+    assert np.isnan(score_interval(one, two, one, rng()).high)
+
+
+def test_unpaired_costs_are_refused() -> None:
+    with pytest.raises(ValueError, match="must be paired"):
+        score(np.ones(3), np.ones(2), np.ones(3))
