@@ -253,48 +253,85 @@ def _add_wear(d: Dispatch, stores: Sequence[int]) -> None:
 def add_chp(d: Dispatch) -> None:
     """Combined heat and power: commitment, minimum output, ramps, starts.
 
-    With u the commitment, r the ramp per step and edge = max(r, p_min)::
+    With u the commitment, r the ramp per step, edge = max(r, p_min) and stop = start - u + u_prev,
+    which is 1 in the hour after the last::
 
-        p_min * u[t] <= p[t] <= P * u[t]
-        p[t] - p[t-1] <= r * u[t-1] + edge * (1 - u[t-1])
-        p[t-1] - p[t] <= r * u[t] + edge * (1 - u[t])
-        start[t] >= u[t] - u[t-1]
+        start >= u - u_prev,  start <= u,  start <= 1 - u_prev
+        p_min * u <= p <= P * u - (P - edge) * start
+        p_prev <= P * u_prev - (P - edge) * stop
+        p - p_prev <= edge * start + r * (u - start) - p_min * stop
+        p_prev - p <= edge * stop + r * (u_prev - stop) - p_min * start
+
+    For u of 0 or 1 this is what docs/model.md says; between them it is closer to the truth.
+
+    Source: the form of the ramps is that of Damci-Kurt, Kucukyavuz, Rajan, Atamturk 2016.
     """
     units = d.having(P.chp_kw)
     if not units:
         return
-    p_max = {m: d.fact(m, P.chp_kw) for m in units}
-    p_min = {m: d.fact(m, P.chp_min_kw) for m in units}
-    ramp = {m: d.fact(m, P.chp_ramp_kw) for m in units}
-    edge = {m: d.fact(m, P.chp_edge_kw) for m in units}
-    power = d.variable("chp_kw", d.moments(units), lambda m, t: p_max[m])
+    power = d.variable("chp_kw", d.moments(units), lambda m, _: d.fact(m, P.chp_kw))
     on = d.add("chp_on", pyo.Var(d.moments(units), domain=pyo.Binary))
-    start = d.variable("chp_start", d.hours(units), lambda m, t: 1.0)
+    d.variable("chp_start", d.hours(units), lambda m, t: 1.0)
     before, was_on = d.known("chp_before_kw", units), d.known("chp_was_on", units)
     d.rule("chp_before", units, lambda m: power[m, 0] == before[m])
     d.rule("chp_committed", units, lambda m: on[m, 0] == was_on[m])
-    hours = d.hours(units)
-    d.rule("chp_low", hours, lambda m, t: power[m, t + 1] >= p_min[m] * on[m, t + 1])
-    d.rule("chp_high", hours, lambda m, t: power[m, t + 1] <= p_max[m] * on[m, t + 1])
-
-    def climb(m: int, t: int) -> Expression:
-        limit = edge[m] + (ramp[m] - edge[m]) * on[m, t]
-        return power[m, t + 1] - power[m, t] <= limit
-
-    def descend(m: int, t: int) -> Expression:
-        limit = edge[m] + (ramp[m] - edge[m]) * on[m, t + 1]
-        return power[m, t] - power[m, t + 1] <= limit
-
-    d.rule("chp_climb", hours, climb)
-    d.rule("chp_descend", hours, descend)
-    d.rule("chp_started", hours, lambda m, t: start[m, t] >= on[m, t + 1] - on[m, t])
-    for m, t in hours:
+    _commit(d, units)
+    _limit_ramps(d, units)
+    for m, t in d.hours(units):
         output = power[m, t + 1]
         d.supply(m, t, output)
         d.heat.setdefault((m, t), []).append(d.fact(m, P.chp_heat_per_kwh) * output)
         _charge_gas(d, m, t, d.fact(m, P.chp_gas_m3_per_kwh) * d.dt_h * output)
         d.charge(Item(L.chp_om, m, t, d.fact(m, P.chp_om_per_kwh), d.dt_h * output))
-        d.charge(Item(L.chp_start, m, t, d.fact(m, P.chp_start_cost), start[m, t]))
+        d.charge(Item(L.chp_start, m, t, d.fact(m, P.chp_start_cost), d.model.chp_start[m, t]))
+
+
+def _stop(d: Dispatch, m: int, t: int) -> Expression:
+    """Return 1 where the unit is off in step t and was on before."""
+    on = d.model.chp_on
+    return d.model.chp_start[m, t] - on[m, t + 1] + on[m, t]
+
+
+def _commit(d: Dispatch, units: Sequence[int]) -> None:
+    """Commitment, starts and the range of output."""
+    hours = d.hours(units)
+    power, on, start = d.model.chp_kw, d.model.chp_on, d.model.chp_start
+
+    def high(m: int, t: int) -> Expression:
+        lost = (d.fact(m, P.chp_kw) - d.fact(m, P.chp_edge_kw)) * start[m, t]
+        return power[m, t + 1] <= d.fact(m, P.chp_kw) * on[m, t + 1] - lost
+
+    def last(m: int, t: int) -> Expression:
+        lost = (d.fact(m, P.chp_kw) - d.fact(m, P.chp_edge_kw)) * _stop(d, m, t)
+        return power[m, t] <= d.fact(m, P.chp_kw) * on[m, t] - lost
+
+    low = {m: d.fact(m, P.chp_min_kw) for m in units}
+    d.rule("chp_started", hours, lambda m, t: start[m, t] >= on[m, t + 1] - on[m, t])
+    d.rule("chp_start_on", hours, lambda m, t: start[m, t] <= on[m, t + 1])
+    d.rule("chp_start_off", hours, lambda m, t: start[m, t] <= 1.0 - on[m, t])
+    d.rule("chp_low", hours, lambda m, t: power[m, t + 1] >= low[m] * on[m, t + 1])
+    d.rule("chp_high", hours, high)
+    d.rule("chp_last", hours, last)
+
+
+def _limit_ramps(d: Dispatch, units: Sequence[int]) -> None:
+    """Ramps between two steps."""
+    power, on, start = d.model.chp_kw, d.model.chp_on, d.model.chp_start
+
+    def limit(m: int, begin: Expression, end: Expression, state: Expression) -> Expression:
+        ramp, edge = d.fact(m, P.chp_ramp_kw), d.fact(m, P.chp_edge_kw)
+        return edge * begin + ramp * (state - begin) - d.fact(m, P.chp_min_kw) * end
+
+    def climb(m: int, t: int) -> Expression:
+        most = limit(m, start[m, t], _stop(d, m, t), on[m, t + 1])
+        return power[m, t + 1] - power[m, t] <= most
+
+    def descend(m: int, t: int) -> Expression:
+        most = limit(m, _stop(d, m, t), start[m, t], on[m, t])
+        return power[m, t] - power[m, t + 1] <= most
+
+    d.rule("chp_climb", d.hours(units), climb)
+    d.rule("chp_descend", d.hours(units), descend)
 
 
 def _charge_gas(d: Dispatch, m: int, t: int, gas_m3: Expression) -> None:

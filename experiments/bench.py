@@ -46,7 +46,7 @@ from mmg_env.system import System
 
 SPLITS: Final = ("train", "val", "test", "shift")
 DEFAULT: Final = "default"
-_NARROWEST = 118  # columns that the table needs; a pipe has no width of its own
+_NARROWEST = 104  # columns that the table needs; a pipe has no width of its own
 
 
 class BenchmarkConfig(Model):
@@ -112,8 +112,7 @@ def read_benchmark(name_or_path: str) -> BenchmarkConfig:
     known = sorted(file.stem for file in folder.glob("*.yaml"))
     file = folder / f"{name_or_path}.yaml" if name_or_path in known else Path(name_or_path)
     if file.suffix not in (".yaml", ".yml") and not file.exists():
-        near = did_you_mean(name_or_path, known)
-        raise ConfigError(f'no benchmark "{name_or_path}"{near}; known: {", ".join(known)}')
+        raise ConfigError(unknown("benchmark", name_or_path, known))
     document = read_yaml(file)
     try:
         return BenchmarkConfig.model_validate(document.data)
@@ -144,8 +143,7 @@ def check(plan: BenchmarkConfig, system: System) -> None:
 def check_split(system: System, split: str) -> None:
     """Refuse a split that does not exist, or a system without episodes."""
     if split not in SPLITS:
-        near = did_you_mean(split, SPLITS)
-        raise InputError(f'no split "{split}"{near}; known: {", ".join(SPLITS)}')
+        raise InputError(unknown("split", split, SPLITS))
     if system.config.source is None:
         raise InputError(f"system {system.name}: it has no `source`, so it has no episodes")
 
@@ -156,8 +154,14 @@ def check_policy(policy: str) -> None:
 
     known = [*POLICIES, ORACLE]
     if policy not in known:
-        near = did_you_mean(policy, known)
-        raise InputError(f'no policy "{policy}"{near}; known: {", ".join(known)}')
+        raise InputError(unknown("policy", policy, known))
+
+
+def unknown(kind: str, name: str, known: Sequence[str]) -> str:
+    """Return the sentence for a name that does not exist."""
+    near = did_you_mean(name, known)
+    link = f"{near} Known" if near else "; known"
+    return f'no {kind} "{name}"{link}: {", ".join(known)}'
 
 
 def run(plan: BenchmarkConfig, system: System) -> int:
@@ -239,7 +243,11 @@ def table(board: Board, system: System) -> Table:
     """Return the leaderboard for the terminal."""
     count = len(board.episodes)
     title = f"{system.name}, {count} {'episode' if count == 1 else 'episodes'}"
-    listed = columns(board.zero, system.config.currency)
+    listed = [
+        column
+        for column in columns(board.zero, system.config.currency)
+        if column.title != "saving"  # the score says as much, and a terminal is narrow
+    ]
     grid = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for column in listed:
         head = f"{column.title}\n{column.unit}".strip()

@@ -1,7 +1,8 @@
 """Actions: named physical wishes, and the normalised vector that stands for them.
 
 Every entry of the vector lies in [-1, 1] and is affine to a physical range. Entries that may have
-either sign map 0 to exactly 0; one-sided entries map -1 to exactly 0 and 1 to their far end.
+either sign map 0 to exactly 0. One-sided entries have 0 at one end, exactly: at -1, or at 1 where
+the range is negative (a storage that may only send).
 
 Source: our choice.
 """
@@ -12,7 +13,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mmg_env.config import DynamicTariff, SystemConfig
 from mmg_env.errors import InputError
 from mmg_env.kernel import N_ACTION
 from mmg_env.layout import A, P, W
@@ -198,7 +198,7 @@ def _participant_ranges(system: System, p: int) -> list[tuple[A, float, float, s
     if not system.day_ahead_pool:
         ranges.append((A.pool_kw, low, high, "kW", False))
     if system.config.pool.price_rule == "auction" and high > low:
-        dearest = price_scale(system.config)
+        dearest = system.price_scale
         unit = f"{system.config.currency}/kWh"
         ranges.append((A.quote_per_kwh, 0.0, dearest, unit, system.day_ahead_pool))
     if system.reserve and is_ces:
@@ -222,13 +222,6 @@ def pool_range_kw(system: System, p: int) -> tuple[float, float]:
         return (0.0, 0.0) if alone else (-link, link)
     out, into = system.physics.world[W.pool_out], system.physics.world[W.pool_in]
     return (-link if out else 0.0), (link if into else 0.0)
-
-
-def price_scale(config: SystemConfig) -> float:
-    """Return the size of the prices (currency/kWh), a constant of the system."""
-    if isinstance(config.tariff, DynamicTariff):
-        return float(config.tariff.price_scale_per_kwh)
-    return float(np.max(config.tariff.buy_per_kwh)) or 1.0
 
 
 def _schedule_entries(system: System) -> list[Entry]:

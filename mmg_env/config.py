@@ -5,7 +5,6 @@ Checks between fields of one model stand here, those between models in `config_c
 Source: sections 1 to 6 of docs/model.md; defaults marked [C] there are choices of this project.
 """
 
-import warnings
 from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
@@ -17,7 +16,7 @@ from mmg_env.config_checks import (
     price_problems,
     refuse,
     system_problems,
-    system_warnings,
+    system_remarks,
 )
 from mmg_env.config_devices import (
     BatteryConfig,
@@ -43,7 +42,6 @@ from mmg_env.config_devices import (
     Switch,
     WearConfig,
 )
-from mmg_env.errors import ConfigWarning
 
 __all__ = [
     "AnalogueSource",
@@ -340,9 +338,12 @@ class SystemConfig(Model):
     @model_validator(mode="after")
     def _whole(self) -> Self:
         refuse(system_problems(self))
-        for sentence in system_warnings(self):
-            warnings.warn(sentence, ConfigWarning, stacklevel=2)
         return self
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is legal but probably not meant, in sentences."""
+        return tuple(system_remarks(self))
 
     @property
     def fades(self) -> bool:

@@ -78,7 +78,7 @@ def system_problems(config: "SystemConfig") -> Iterator[Problem]:
     )
 
 
-def system_warnings(config: "SystemConfig") -> Iterator[str]:
+def system_remarks(config: "SystemConfig") -> Iterator[str]:
     """Yield what is legal but probably not meant."""
     ces = config.ces
     if ces is None or ces.market.export_kw is None:

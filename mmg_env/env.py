@@ -3,7 +3,6 @@
 Source: docs/model.md section 2 for the order of events.
 """
 
-from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
@@ -13,13 +12,11 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mmg_env.actions import ActionCodec
-from mmg_env.episode import Episode, nominal_episode, sample_episode, split_size
+from mmg_env.episode import Episode, check_fits, nominal_episode, sample_episode, split_size
 from mmg_env.errors import InputError
-from mmg_env.hour import EpisodeMemory, M, advance, observe
-from mmg_env.layout import F, L
+from mmg_env.hour import advance, observe
 from mmg_env.observation import ObservationCodec
-from mmg_env.public import PublicInfo
-from mmg_env.state import State
+from mmg_env.run import Run, StepInfo
 from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory
 
@@ -28,135 +25,6 @@ Array = NDArray[np.float64]
 FLOAT32 = np.dtype(np.float32)
 WIDE = 1e6  # no observation comes near: scales are of the size of the values
 UNBOUNDED_INDICES = 2**53  # `train` has as many episodes as a float can count
-
-
-class Run:
-    """One episode in play: its inputs, its memory, and read-only views of what happened."""
-
-    def __init__(
-        self,
-        system: System,
-        actions: ActionCodec,
-        observations: ObservationCodec,
-        episode: Episode,
-    ) -> None:
-        """Lay out the episode."""
-        self.system = system
-        self.episode = episode
-        self.memory = EpisodeMemory(system, actions, observations, episode)
-        self.exogenous_part = observations.exogenous_part(episode)
-        steps, count = episode.steps, len(system.participants)
-        self.requests = self._read_only(M.requests)
-        self.states = self._read_only(M.states)
-        self.flows = self._read_only(M.flows).reshape(steps, count, len(F))
-        self.ledger = self._read_only(M.ledger).reshape(steps, count, len(L))
-
-    def _read_only(self, section: M) -> Array:
-        view = self.memory.view(section)
-        view.flags.writeable = False
-        return view
-
-    def public(self, t: int) -> PublicInfo:
-        """Return what a policy may know at the start of step t."""
-        episode = self.episode
-        state = State(self.system, self.states[t])
-        return PublicInfo(self.system, t, state, episode.forecast(t), lambda: episode.until(t))
-
-
-class StepInfo(dict[str, Any]):
-    """The `info` of one step, computed where it is looked at.
-
-    Keys: `public` (PublicInfo at the start of the next step), `label` (suite, split, index), and,
-    after a step, `ledger` (term -> (participants,) currency), `flows` (name -> (participants,)),
-    `projection` (component -> (participants,) distance moved), `constraints` (the safety channel).
-    """
-
-    __slots__ = ("_run", "_t")
-
-    def __init__(self, run: Run, t: int) -> None:
-        """Remember where to look; t is the step about to begin."""
-        self._run = run
-        self._t = t
-
-    def __missing__(self, key: str) -> Any:
-        """Compute one of the known keys."""
-        value = self._compute(key)
-        self[key] = value
-        return value
-
-    def _compute(self, key: str) -> Any:
-        if key == "public":
-            return self._run.public(self._t)
-        if key == "label":
-            return self._run.episode.label
-        if self._t > 0:
-            if key == "ledger":
-                return dict(zip(L.names(), self._run.ledger[self._t - 1].T, strict=True))
-            flows = dict(zip(F.names(), self._run.flows[self._t - 1].T, strict=True))
-            if key == "flows":
-                return flows
-            if key == "projection":
-                return {n: v for n, v in flows.items() if n.startswith("projected_")}
-            if key == "constraints":
-                return self._constraints(flows)
-        raise KeyError(key)
-
-    def _constraints(self, flows: dict[str, Array]) -> dict[str, float]:
-        dt_h = self._run.system.dt_h
-        moved = [v.sum() for n, v in flows.items() if n.startswith("projected_")]
-        return {
-            "unserved_kwh": float(flows["unserved_kw"].sum()) * dt_h,
-            "unserved_heat_kwh": float(flows["unserved_heat_kw"].sum()) * dt_h,
-            "spill_kwh": float(flows["spill_kw"].sum()) * dt_h,
-            "projection_kw": float(sum(moved)),
-        }
-
-    def _known(self) -> tuple[str, ...]:
-        after_step = ("ledger", "flows", "projection", "constraints") if self._t > 0 else ()
-        return ("public", "label", *after_step)
-
-    def _fill(self) -> None:
-        for key in self._known():
-            if not super().__contains__(key):
-                self[key] = self._compute(key)
-
-    def __contains__(self, key: object) -> bool:
-        """Return whether a key is there or can be computed."""
-        return super().__contains__(key) or key in self._known()
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over all keys."""
-        self._fill()
-        return super().__iter__()
-
-    def __len__(self) -> int:
-        """Return the number of keys."""
-        self._fill()
-        return super().__len__()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return a value, or default where there is none."""
-        return self[key] if key in self else default  # noqa: SIM401  # computes
-
-    def keys(self) -> Any:
-        """Return all keys."""
-        self._fill()
-        return super().keys()
-
-    def values(self) -> Any:
-        """Return all values."""
-        self._fill()
-        return super().values()
-
-    def items(self) -> Any:
-        """Return all pairs."""
-        self._fill()
-        return super().items()
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as a plain dict without `public`, which holds the system and the past."""
-        self._fill()
-        return (dict, ({k: v for k, v in super().items() if k != "public"},))
 
 
 class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
@@ -242,11 +110,17 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
             raise InputError(f"reset options: {sorted(unknown)[0]!r} is unknown; known: 'episode'")
         asked = options.get("episode")
         if isinstance(asked, Episode):
+            check_fits(self.system, asked)
             return asked
-        if asked == "nominal":
+        if isinstance(asked, str) and asked == "nominal":
             return nominal_episode(self.system)
-        if asked is not None:
+        if isinstance(asked, (int, np.integer)) and not isinstance(asked, bool):
             return sample_episode(self.system, self.split, int(asked))
+        if asked is not None:
+            raise InputError(
+                f"reset options: episode is {asked!r}; it must be an episode number, 'nominal' or "
+                "an Episode"
+            )
         if self._seed is None:
             self._seed = int(self.np_random.integers(2**31))
         draw = np.random.SeedSequence([self._seed, self._resets]).generate_state(1, np.uint64)[0]
@@ -294,12 +168,17 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
 
     @property
     def trajectory(self) -> Trajectory:
-        """What has happened so far; steps not yet played are zero."""
-        run = self._in_play()
+        """What has happened so far, as a copy while steps are left: those are NaN."""
+        run, t = self._in_play(), self._t
+        arrays = [run.requests, run.states, run.flows, run.ledger]
+        if t < self._last:
+            arrays = [array.copy() for array in arrays]
+            for array, played in zip(arrays, (t, t + 1, t, t), strict=True):
+                array[played:] = np.nan
+                array.flags.writeable = False
+        requests, states, flows, ledger = arrays
         unknown = np.full(run.episode.steps, np.nan)
-        return Trajectory(
-            self.system, run.episode, run.requests, run.states, run.flows, run.ledger, unknown
-        )
+        return Trajectory(self.system, run.episode, requests, states, flows, ledger, unknown)
 
     def _in_play(self) -> Run:
         if self._run is None:

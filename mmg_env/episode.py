@@ -459,6 +459,21 @@ def split_size(system: System, split: str) -> int | None:
     return sizes[split]
 
 
+def check_fits(system: System, episode: Episode) -> None:
+    """Refuse an episode that was made for another system.
+
+    Raises:
+        InputError: naming both shapes.
+    """
+    wanted = (system.episode_steps, system.exogenous_size)
+    rows = system.episode_steps + lead_steps(system)
+    if episode.values.shape != wanted or len(episode.center) < rows:
+        raise InputError(
+            f"episode {episode.label}: {episode.values.shape} values and {len(episode.center)} "
+            f"rows of forecast; {system.name} needs {wanted} and {rows}"
+        )
+
+
 def check_index(system: System, split: str, index: int) -> None:
     """Refuse an episode number that the split does not have.
 

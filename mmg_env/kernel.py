@@ -247,12 +247,21 @@ def rent_capacity(physics, members, request, state, flows, ledger):
 
 
 @jit
+def take_quote(world, p, request, flows):
+    """Return participant p's quote, clipped to its range."""
+    wish = request[p * N_ACTION + A.quote_per_kwh]
+    quote = clip(wish, 0.0, world[W.quote_max_per_kwh])
+    flows[p, F.projected_quote_per_kwh] = abs(wish - quote)
+    return quote
+
+
+@jit
 def schedule_pool(world, table, members, request, plan, state, flows):
     """Take in the day's pool schedules, cut to links and switches; quotes hold for the day."""
     participants = table.shape[0]
     day = int(world[W.steps_per_day])
     for p in range(participants):
-        state[p, S.quote_per_kwh] = request[p * N_ACTION + A.quote_per_kwh]
+        state[p, S.quote_per_kwh] = take_quote(world, p, request, flows)
         low, high = pool_range(world, table[p, P.link_kw], p == members)
         for h in range(day):
             wish = request[participants * N_ACTION + p * day + h]
@@ -747,7 +756,7 @@ def nominate_hourly(physics, p, request, quotes, state, flows):
     """Take participant p's virtual power and pool nomination for this hour."""
     world, table = physics.world, physics.table
     members = table.shape[0] - int(world[W.has_ces])
-    quotes[p] = request[p * N_ACTION + A.quote_per_kwh]
+    quotes[p] = take_quote(world, p, request, flows)
     if p < members:
         ces = table.shape[0] - 1
         project_virtual(table, ces, p, request, 0.0, world[W.dt_h], state, flows)

@@ -10,7 +10,7 @@ import numpy as np
 import rainflow
 from numpy.typing import NDArray
 
-from mmg_env.layout import REAL_COSTS, F, L, P, S, W, X
+from mmg_env.layout import PROJECTED_KW, REAL_COSTS, F, L, P, S, W, X
 from mmg_env.system import System
 from mmg_env.trajectory import Trajectory
 from mmg_env.wear import cycle_loss
@@ -46,7 +46,6 @@ def energy_kpis(system: System, trajectory: Trajectory) -> dict[str, float]:
     load = float(episode.load_kw.sum()) * dt_h
     renewable = float((episode.wind_kw + episode.pv_kw).sum()) * dt_h
     exported = float(trajectory.flow(F.export_kw)[:, :members].sum()) * dt_h
-    projected = [c for c in F if c.name.startswith("projected_")]
     return {
         "unserved_kwh": kwh(F.unserved_kw),
         "unserved_heat_kwh": kwh(F.unserved_heat_kw),
@@ -62,7 +61,7 @@ def energy_kpis(system: System, trajectory: Trajectory) -> dict[str, float]:
         "self_consumption": 1.0 - (exported + kwh(F.curtailed_kw)) / renewable
         if renewable > 0.0
         else 1.0,
-        "projection_kw": float(sum(trajectory.flow(c).sum() for c in projected)),
+        "projection_kw": float(sum(trajectory.flow(F[name]).sum() for name in PROJECTED_KW)),
     }
 
 

@@ -62,6 +62,7 @@ class W(Columns):
     demand_charge_per_kw = auto()
     demand_period_steps = auto()
     nomination_range_kw = auto()
+    quote_max_per_kwh = auto()
     reward_scale = auto()
 
 
@@ -180,6 +181,7 @@ class F(Columns):
     projected_rental_kwh = auto()
     projected_rental_kw = auto()
     projected_nomination_kw = auto()
+    projected_quote_per_kwh = auto()
 
 
 class L(Columns):
@@ -208,6 +210,8 @@ class L(Columns):
     virtual_settlement = auto()
 
 
+PROJECTED: Final = tuple(name for name in F.names() if name.startswith("projected_"))
+PROJECTED_KW: Final = tuple(name for name in PROJECTED if name.endswith("_kw"))
 MEMBER_SERIES: Final = ("wind_kw", "pv_kw", "load_kw", "heat_kw")
 REAL_COSTS: Final = L.names()[: L.pool_payment]
 TRANSFERS: Final = L.names()[L.pool_payment :]

@@ -13,9 +13,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mmg_env.actions import price_scale
 from mmg_env.compilation import jit
-from mmg_env.episode import Episode
+from mmg_env.episode import Episode, lead_steps
 from mmg_env.forecasting import forecast_into
 from mmg_env.kernel import N_SHARED, N_STATE
 from mmg_env.layout import MEMBER_SERIES, P, S, X
@@ -60,9 +59,9 @@ class ObservationCodec:
         self.system = system
         self.state_features = tuple(_state_features(system))
         self.series = tuple(_series(system))
+        committed = system.day_ahead_pool or system.day_ahead_grid
         self.leads = max(
-            SHOWN_LEADS,
-            system.steps_per_day if system.day_ahead_pool or system.day_ahead_grid else 0,
+            min(SHOWN_LEADS, lead_steps(system)), system.steps_per_day if committed else 0
         )
 
     @cached_property
@@ -186,6 +185,8 @@ def _state_columns(system: System, p: int) -> list[tuple[S, str, float]]:
         (S.chp_kw, "kW", row[P.chp_kw]),
         (S.backlog_kwh, "kWh", row[P.flex_kw] * 12.0),
     ]
+    if system.day_ahead_pool and system.config.pool.price_rule == "auction":
+        columns.append((S.quote_per_kwh, f"{system.config.currency}/kWh", system.price_scale))
     if p == len(system.members):
         return columns
     if system.config.tariff.demand_charge_per_kw > 0.0:
@@ -251,7 +252,7 @@ def _price_features(system: System) -> list[Feature]:
     if system.reserve:
         columns += [X.rho_regulation, X.rho_spinning]
     first = 4 * len(system.members)
-    scale = price_scale(config)
+    scale = system.price_scale
     features = [Feature(column.name, unit, scale, first + column) for column in columns]
     if config.carbon.price_per_kg > 0.0:
         features.append(Feature("carbon_kg_per_kwh", "kg/kWh", 1.0, first + X.carbon_kg_per_kwh))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmg_env.config import BatteryConfig, CesConfig, MemberConfig, SystemConfig
+from mmg_env.config import BatteryConfig, CesConfig, DynamicTariff, MemberConfig, SystemConfig
 from mmg_env.config_file import load_config
 from mmg_env.kernel import N_ACTION, N_STATE, Physics
 from mmg_env.layout import PRICE_RULES, P, W, X
@@ -100,6 +100,11 @@ class System:
     def day_ahead_grid(self) -> bool:
         """Whether the community nominates its net grid exchange day-ahead."""
         return bool(self.physics.world[W.day_ahead_grid])
+
+    @property
+    def price_scale(self) -> float:
+        """Size of the prices, currency/kWh: a constant, the largest quote that can be made."""
+        return float(self.physics.world[W.quote_max_per_kwh])
 
     def column(self, column: P) -> Array:
         """Return one column of the table, (participants,)."""
@@ -201,9 +206,17 @@ def _world(config: SystemConfig, table: Array) -> Array:
         "demand_charge_per_kw": tariff.demand_charge_per_kw,
         "demand_period_steps": tariff.demand_period_days * round(24 / config.dt_h),
         "nomination_range_kw": _nomination_range_kw(table),
+        "quote_max_per_kwh": _price_scale(config),
         "reward_scale": config.reward_scale,
     }
     return np.array([float(values[name]) for name in W.names()])
+
+
+def _price_scale(config: SystemConfig) -> float:
+    """Return the size of the prices (currency/kWh): the dearest purchase, or as configured."""
+    if isinstance(config.tariff, DynamicTariff):
+        return config.tariff.price_scale_per_kwh
+    return float(np.max(config.tariff.buy_per_kwh)) or 1.0
 
 
 def _nomination_range_kw(table: Array) -> float:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from mmg_env import kernel as shipped
+from mmg_env.forecasting import forecast_into as shipped_forecast
 from mmg_env.layout import REAL_COSTS, TRANSFERS, A, F, L, S, X
 
 RELATIVE = 1e-9
@@ -927,3 +928,66 @@ def check_idempotent(r):
     agree(again.ledger, r.ledger, size + grid, "ledger the second time")
     agree(again.states, r.states, 1e3, "states the second time")
     assert np.abs(again.flows[:, :, moved]).max() <= 1e-6 * (1.0 + size.max() + grid)
+
+
+# --- forecasts ------------------------------------------------------------------------------------
+
+
+def ordered(system, rows):
+    """Clip rows of exogenous values to their physical range and order their prices."""
+    config, members = system.config, len(system.config.members)
+    rows = rows.copy()
+    for m, member in enumerate(config.members):
+        for kind, device in enumerate((member.wind, member.pv)):
+            most = device.capacity_kw if device else 0.0
+            rows[:, kind * members + m] = np.clip(rows[:, kind * members + m], 0.0, most)
+        least = member.flex.power_kw if member.flex else 0.0
+        rows[:, 2 * members + m] = np.maximum(rows[:, 2 * members + m], least)
+        rows[:, 3 * members + m] = np.maximum(rows[:, 3 * members + m], 0.0)
+    price = {column: rows[:, 4 * members + column] for column in X}
+    for column in (X.price_buy, X.short_premium, X.long_premium, X.rho_regulation, X.rho_spinning):
+        price[column][:] = np.maximum(price[column], 0.0)
+    price[X.price_sell][:] = np.minimum(price[X.price_sell], price[X.price_buy])
+    if config.ces is not None:
+        eta, keep, fee = config.ces.eta_converter, 1.0 - config.pool.loss, config.pool.fee_per_kwh
+        cap = (price[X.price_buy] / keep + fee) / eta
+        sell, buy = price[X.ces_sell], price[X.ces_buy]
+        sell[:] = np.minimum(sell, cap)
+        floor = eta * keep * (price[X.price_sell] - fee)
+        buy[:] = np.maximum(np.maximum(buy, floor), sell)
+    net = rows[:, 2 * members : 3 * members] - rows[:, :members] - rows[:, members : 2 * members]
+    price[X.nomination_base_kw][:] = net.sum(axis=1)
+    return rows
+
+
+def expected_forecast(system, episode, t):
+    """Return the forecast issued at t: what was believed, plus what the past's errors leave."""
+    model, leads = episode.model, np.arange(episode.leads)
+    last = episode.errors[t - 1] if t > 0 else np.zeros(len(model.phi))
+    carried = last * model.phi ** (leads[:, None] + 1)
+    error = np.where(model.path >= 0, carried[:, model.path], 0.0)
+    rows = episode.center[t : t + len(leads)] + episode.scale[t : t + len(leads)] * error
+    rows = ordered(system, rows)
+    day, shared = system.steps_per_day, 4 * len(system.members)
+    up, share = episode.grid_up[t], episode.shared(X.derating)[t]
+    same_day = leads < day - t % day
+    rows[:, shared + X.derating] = np.where(same_day, share, 1.0)
+    expected = rows[:, shared + X.derating].copy()
+    expected[: 3 if up == 0.0 else 1] = up
+    rows[:, shared + X.grid_up] = expected
+    return rows
+
+
+def check_forecasts(case, forecast_into=shipped_forecast):
+    """Every issue is the martingale's, whatever the truth holds from its own hour on."""
+    system, episode, _ = case
+    model = episode.model
+    for t in (0, 1, episode.steps // 2, episode.steps - 1):
+        wild = np.array(episode.values)
+        wild[t + 1 :] = 7.0
+        errors = np.array(episode.errors)
+        errors[t:] = 3.0
+        out = np.empty((episode.leads, episode.values.shape[1]))
+        known = (episode.center, episode.scale, model.path, model.phi, errors, wild)
+        forecast_into(episode.world, t, *known, model.low, model.high, out)
+        agree(out, expected_forecast(system, episode, t), 1.0, f"forecast issued at {t}")

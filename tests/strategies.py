@@ -234,6 +234,10 @@ def center_of(system, rng):
     shared[:, X.price_sell] = 0.95 * shared[:, X.spot] - 0.05
     shared[:, X.ces_buy] = shared[:, X.spot] + 0.02
     shared[:, X.ces_sell] = shared[:, X.spot]
+    if maybe(rng, 0.4):  # prices that must be put in order
+        shared[:, X.price_sell] += rng.uniform(-0.2, 0.5, rows)
+        shared[:, X.ces_buy] += rng.uniform(-0.8, 0.5, rows)
+        shared[:, X.ces_sell] += rng.uniform(-0.5, 1.5, rows)
     shared[:, X.short_premium] = rng.uniform(0.0, 0.3, rows)
     shared[:, X.long_premium] = rng.uniform(0.0, 0.1, rows)
     shared[:, X.rho_regulation] = rng.uniform(0.0, 0.1, rows)

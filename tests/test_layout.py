@@ -18,7 +18,7 @@ def test_columns_count_from_zero_without_gaps(columns):
 
 
 def test_the_ledger_is_real_costs_then_transfers():
-    assert REAL_COSTS + TRANSFERS == L.names()
+    assert L.names() == REAL_COSTS + TRANSFERS
     assert TRANSFERS == ("pool_payment", "rental", "service_fee", "virtual_settlement")
 
 

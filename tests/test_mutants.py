@@ -1,7 +1,7 @@
-"""A test of the tests: each planted bug in the kernel must fail at least one law.
+"""A test of the tests: each planted bug in kernel or forecast must fail at least one law.
 
-A mutant is the kernel's source with one text replaced, run as plain Python. A text that no longer
-stands in kernel.py exactly once fails too, so that the list stays alive.
+A mutant is the module's source with one text replaced, run as plain Python. A text that no longer
+stands in the source exactly once fails too, so that the list stays alive.
 """
 
 import sys
@@ -12,11 +12,12 @@ import laws
 import pytest
 from strategies import fixed_case
 
-from mmg_env import kernel
+from mmg_env import forecasting, kernel
 
 SOURCE = Path(kernel.__file__).read_text()
+FORECASTING = Path(forecasting.__file__).read_text()
 JIT = "from mmg_env.compilation import jit"
-CASES = (38, 7, 10, 29, 2)  # together they use every switch and every price rule
+CASES = (25, 29, 10, 2, 9)  # together they use every switch and every price rule
 
 MUTANTS = {
     "dearest segment is discharged first": (
@@ -128,8 +129,8 @@ MUTANTS = {
         "    if high > link:\n",
     ),
     "P2P switch is ignored": (
-        "        if world[W.pool_members] == 0.0 and p < members and (",
-        "        if world[W.pool_members] < 0.0 and p < members and (",
+        "world[W.pool_members] == 0.0",
+        "world[W.pool_members] < 0.0",
     ),
     "P2P off blocks the CES as well": (
         "(x < 0.0 and ces <= 0.0) or (x > 0.0 and ces >= 0.0)",
@@ -224,8 +225,8 @@ MUTANTS = {
         "    through = eta\n",
     ),
     "outage does not reach the CES": (
-        "close_bus(p, residual, up * table[p, P.import_kw], up * table[p, P.export_kw], 0.0",
-        "close_bus(p, residual, table[p, P.import_kw], table[p, P.export_kw], 0.0",
+        "up * table[p, P.import_kw], up * table[p, P.export_kw], 0.0",
+        "table[p, P.import_kw], table[p, P.export_kw], 0.0",
     ),
     "outage does not reach imports of members": (
         "    close_bus(p, residual, up * table[p, P.import_kw], export, renewable,",
@@ -281,8 +282,8 @@ MUTANTS = {
         "    if now[shared + X.grid_up] < 0.0:\n        return\n",
     ),
     "long and short are swapped": (
-        "    cost = (now[shared + X.short_premium] * d if d > 0.0",
-        "    cost = (now[shared + X.short_premium] * d if d < 0.0",
+        "now[shared + X.short_premium] * d if d > 0.0",
+        "now[shared + X.short_premium] * d if d < 0.0",
     ),
     "imbalance is shared equally": (
         "        if exchanged > 0.0:\n",
@@ -333,6 +334,59 @@ MUTANTS = {
         "        for j in range(N_STATE, N_STATE + count):\n            state[p, j] = left if",
         "        for j in range(N_STATE + count - 1, N_STATE - 1, -1):\n"
         "            state[p, j] = left if",
+    ),
+}
+
+
+FORECAST_MUTANTS = {
+    "the hour itself is known": (
+        "        carry[k] = errors[t - 1, k] if t > 0 else 0.0\n",
+        "        carry[k] = errors[t, k]\n",
+    ),
+    "errors do not fade at the first lead": (
+        "            carry[k] = phi[k] * carry[k]\n",
+        "            carry[k] = phi[k] * carry[k] if lead > 0 else carry[k]\n",
+    ),
+    "errors are forgotten": (
+        "            out[lead, x] = center[h, x] + (scale[h, x] * carry[k] if k >= 0 else 0.0)\n",
+        "            out[lead, x] = center[h, x]\n",
+    ),
+    "values may leave the physical range": (
+        "        elif row[x] > high[x]:\n",
+        "        elif row[x] > 2.0 * high[x]:\n",
+    ),
+    "sale may be dearer than purchase": (
+        "    if buy < sell:\n",
+        "    if False and buy < sell:\n",
+    ),
+    "wholesale may be sold above its cap": (
+        "    cap = (buy / through + fee) / eta\n",
+        "    cap = (buy / through + fee) / eta + 1.0\n",
+    ),
+    "wholesale may be bought below the members' sale": (
+        "    floor = eta * through * (sell - fee)\n",
+        "    floor = -1e9\n",
+    ),
+    "wholesale may be bought for less than it is sold": (
+        "    if row[shared + X.ces_buy] < row[shared + X.ces_sell]:\n",
+        "    if False:\n",
+    ),
+    "the nomination forgets the wind": (
+        "(row[2 * members + m] - row[m] - row[members + m])",
+        "(row[2 * members + m] - row[members + m])",
+    ),
+    "derating is expected to last over midnight": (
+        "        share = announced if h // day == t // day else 1.0\n",
+        "        share = announced\n",
+    ),
+    "an outage is expected to be over at once": (
+        "        row[shared + X.grid_up] = 0.0 if now_up == 0.0 and lead <= 2 else share\n",
+        "        row[shared + X.grid_up] = share\n",
+    ),
+    "the grid's future is known": (
+        "        row[shared + X.grid_up] = 0.0 if now_up == 0.0 and lead <= 2 else share\n",
+        "        row[shared + X.grid_up] = values[h, shared + X.grid_up]"
+        " if h < values.shape[0] else share\n",
     ),
 }
 
@@ -389,5 +443,24 @@ def test_the_fixed_systems_use_every_switch_and_price_rule():
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_planted_bug_breaks_a_law(name):
     old, new = MUTANTS[name]
-    assert SOURCE.count(old) == 1, f"mutant {name!r}: its text stands not once in kernel.py"
+    assert SOURCE.count(old) == 1, f"mutant {name!r}: its text stands not once"
     assert broken_laws(load(SOURCE.replace(old, new)), CASES) is not None
+
+
+def test_the_shipped_forecasts_as_plain_python_obey_their_law():
+    for seed in CASES:
+        laws.check_forecasts(fixed_case(seed), load(FORECASTING).forecast_into)
+
+
+@pytest.mark.parametrize("name", FORECAST_MUTANTS)
+def test_a_planted_bug_in_the_forecast_breaks_its_law(name):
+    old, new = FORECAST_MUTANTS[name]
+    assert FORECASTING.count(old) == 1, f"mutant {name!r}: its text stands not once"
+    mutant = load(FORECASTING.replace(old, new))
+
+    def check_all():
+        for seed in CASES:
+            laws.check_forecasts(fixed_case(seed), mutant.forecast_into)
+
+    with pytest.raises(AssertionError):
+        check_all()

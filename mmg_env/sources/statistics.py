@@ -1,7 +1,8 @@
 """What the generated days are like, beside what was measured: `python -m` prints it.
 
-Correlations with the price are of values less the mean of their month and hour; those between
-sites are of the values as they are. Each is given hourly and of daily means.
+Correlations with the price are of values less the mean of their month and hour, the price as a
+share of the mean of the four weeks before the episode, so that regimes can be pooled; those
+between sites are of the values as they are. Each is given hourly and of daily means.
 
 Source: our choice.
 """
@@ -62,7 +63,7 @@ def coupling(system: System, split: str, indices: Iterable[int]) -> dict[str, fl
     for index in indices:
         episode = sample_episode(system, split, index)
         draw = draw_days(system, split, index)
-        spot = episode.values[:, 4 * members + X.spot]
+        spot = episode.values[:, 4 * members + X.spot] / draw.level
         green = (episode.wind_kw + episode.pv_kw).sum(axis=1)
         cell = (draw.month * 24 + draw.hour)[:steps]
         rows.append(np.column_stack([cell, spot, green, episode.load_kw.sum(axis=1)]))

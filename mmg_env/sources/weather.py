@@ -33,13 +33,13 @@ Ints = NDArray[np.int64]
 
 WEATHER_SEASON: Final = 20  # days to either side from which weather is taken
 # Latent correlations; what they achieve is measured by statistics.py.
-PRICE_WIND: Final = -0.95
-PRICE_PV: Final = -0.95  # of the price at midday
+PRICE_WIND: Final = -0.98
+PRICE_PV: Final = -0.98  # of the price at midday
 SITE_WIND: Final = 1.0
 SITE_PV: Final = 0.95
 REGION_PHI: Final = 0.5  # from day to day
 PV_WEIGHT: Final = 0.3  # in the likeness of weather days; wind counts 1
-JOIN_WEIGHT: Final = 1.0  # against a jump of wind at midnight
+JOIN_WEIGHT: Final = 0.5  # against a jump of wind at midnight
 REPEAT_COST: Final = 1.0
 
 
