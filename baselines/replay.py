@@ -1,17 +1,18 @@
-"""A plan stepped through the simulator: the test that optimiser and simulator agree.
+"""A plan stepped through the environment: the test that optimiser and simulator agree.
 
 Source: docs/model.md section 10, law 2.
 """
 
 from baselines.solution import Plan
+from mmg_env.env import CommunityEnv
 from mmg_env.episode import Episode
 from mmg_env.errors import InputError
 from mmg_env.system import System
-from mmg_env.trajectory import Trajectory, simulate
+from mmg_env.trajectory import Trajectory
 
 
 def replay(system: System, episode: Episode, plan: Plan) -> Trajectory:
-    """Play a plan's wishes against an episode.
+    """Play a plan's wishes against an episode, action by action.
 
     Raises:
         InputError: the plan covers another number of steps than the episode.
@@ -20,4 +21,8 @@ def replay(system: System, episode: Episode, plan: Plan) -> Trajectory:
         raise InputError(
             f"replay: the plan has {len(plan.requests)} steps, the episode {episode.steps}"
         )
-    return simulate(system, episode, plan.requests)
+    env = CommunityEnv(system)
+    env.reset(options={"episode": episode})
+    for request in plan.requests:
+        env.step(env.actions.encode(request))
+    return env.trajectory

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mmg_env.actions import Action, ActionCodec
 from mmg_env.episode import Forecast
+from mmg_env.kernel import nearest_chp
 from mmg_env.layout import A, P, S, W, X
 from mmg_env.public import PublicInfo
 from mmg_env.system import System
@@ -123,12 +124,13 @@ class RulePolicy:
         public: PublicInfo = info["public"]
         day = self._system.steps_per_day
         planned = public.day_begins and (self._system.day_ahead_pool or self._system.day_ahead_grid)
-        hours = [_Hour(self._system, public.forecast, public.state.column(S.peak_kw))]
-        energy = public.state.energy_kwh
-        for _ in range(day if planned else 1):
-            energy = hours[-1].decide(self._rule, energy, len(hours) - 1)
-            hours.append(_Hour(self._system, public.forecast, public.state.column(S.peak_kw)))
-        hours.pop()
+        hours = []
+        energy, chp_kw = public.state.energy_kwh, public.state.column(S.chp_kw)
+        for lead in range(day if planned else 1):
+            hour = _Hour(self._system, public.forecast, public.state.column(S.peak_kw))
+            energy = hour.decide(self._rule, energy, chp_kw, lead)
+            chp_kw = hour.chp_kw
+            hours.append(hour)
         action = Action.idle(self._system)
         first = hours[0]
         action[A.battery_kw][:] = first.battery_kw
@@ -157,11 +159,17 @@ class _Hour:
         self._forecast = forecast
         self._peak_kw = peak_kw[: len(system.members)]
 
-    def decide(self, rule: Rule, energy_kwh: Array, lead: int) -> Array:
-        """Fill in the wishes for the hour `lead` ahead; return the energy expected after it."""
+    def decide(self, rule: Rule, energy_kwh: Array, chp_kw: Array, lead: int) -> Array:
+        """Fill in the wishes for the hour `lead` ahead; return the energy expected after it.
+
+        chp_kw is the CHP output of the hour before.
+        """
         system, forecast = self._system, self._forecast
         table, members = system.physics.table, len(system.members)
-        self.chp_kw = _chp_power(system, forecast, lead)
+        wished = _chp_power(system, forecast, lead)
+        self.chp_kw = np.array(
+            [nearest_chp(table, p, chp_kw[p], wished[p]) for p in range(members)]
+        )
         supply = forecast.wind_kw[lead] + forecast.pv_kw[lead] + self.chp_kw
         need = forecast.load_kw[lead] - supply
         room, content = _battery_limits(system, energy_kwh)

@@ -8,6 +8,7 @@ Source: docs/model.md section 7.
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,18 @@ FORECAST_H = 48
 UNBOUNDED = 1e12
 
 
-class Series:
+class ReadOnly:
+    """Arrays that stay read-only when they are copied or unpickled."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over the fields; NumPy forgets that an array was read-only."""
+        for value in state.values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+        self.__dict__.update(state)
+
+
+class Series(ReadOnly):
     """Names for the columns of an array (..., 4 * members + len(X)) of exogenous values."""
 
     values: Array
@@ -104,7 +116,7 @@ class Scenarios(Series):
 
 
 @dataclass(frozen=True, eq=False)
-class ErrorModel:
+class ErrorModel(ReadOnly):
     """How forecasts err: the paths behind the columns.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Pictures and tables of what happened: power balance, stored energy, prices, cost.
+"""Pictures of what happened: power balance, stored energy, prices, cost.
 
 Sources of power stand above zero, uses below; both sides have the same sum, the losses of
 pool and converter being a use::
@@ -23,7 +23,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mmg_env.layout import REAL_COSTS, F, P, S, X
+from mmg_env.describe import describe_step
+from mmg_env.layout import F, P, S, X
 from mmg_env.system import System
 from mmg_env.trajectory import Trajectory
 
@@ -306,7 +307,7 @@ def _draw_cost(axis: Axes, span: _Span) -> None:
 
 def thousands(value: float, _position: float | None = None) -> str:
     """Write a number for an axis, its thousands apart."""
-    return f"{value:,.0f}".replace(",", "\u202f")
+    return f"{value:,.0f}".replace(",", "\u202f").replace("-", "\u2212")
 
 
 def _legend(axis: Axes, named: Mapping[str, Any]) -> None:
@@ -347,76 +348,6 @@ def _title(span: _Span) -> str:
     first, last = span.begin // per_day, (span.end - 1) // per_day
     days = f"day {first + 1}" if first == last else f"days {first + 1} to {last + 1}"
     return f"{suite}, {split} episode {index}, {days}"
-
-
-_TABLE: Final[tuple[tuple[str, tuple[tuple[F, float], ...]], ...]] = (
-    ("chp", ((F.chp_kw, 1.0),)),
-    ("battery", ((F.battery_kw, 1.0), (F.called_kw, 1.0))),
-    ("virtual", ((F.virtual_kw, 1.0),)),
-    ("pool", ((F.received_kw, 1.0), (F.sent_kw, -1.0))),
-    ("grid", ((F.import_kw, 1.0), (F.export_kw, -1.0))),
-    ("curtailed", ((F.curtailed_kw, 1.0),)),
-    ("unserved", ((F.unserved_kw, 1.0), (F.unserved_heat_kw, 1.0))),
-)
-
-
-def describe_step(trajectory: Trajectory, played: int | None = None) -> str:
-    """Return the last hour as a table of text: a row per participant, powers in kW.
-
-    Args:
-        trajectory: what happened.
-        played: steps that were played; by default all that the trajectory has.
-    """
-    system = trajectory.system
-    t = (len(trajectory.flows) if played is None else played) - 1
-    if t < 0:
-        return f"{system.name}: no step has been played"
-    money = trajectory.ledger[t, :, : len(REAL_COSTS)].sum(axis=1)
-    spent = trajectory.ledger[: t + 1, :, : len(REAL_COSTS)].sum()
-    moment = trajectory.episode.start + np.timedelta64(round(t * system.dt_h * 60.0), "m")
-    price = f"buy {trajectory.episode.price_buy[t]:.3f} sell {trajectory.episode.price_sell[t]:.3f}"
-    head = f"{system.name}  step {t}  {np.datetime_as_string(moment, unit='m').replace('T', ' ')}"
-    currency = system.config.currency
-    cost = f"cost {money.sum():.2f} {currency}, since reset {spent:.2f} {currency}"
-    columns = _columns(trajectory, t)
-    titles = ["kW", *columns, f"cost {currency}"]
-    rows = [
-        [name, *(cells[p] for cells in columns.values()), f"{money[p]:.2f}"]
-        for p, name in enumerate(system.participants)
-    ]
-    return "\n".join([f"{head}  {price} {currency}/kWh  {cost}", *_aligned([titles, *rows])])
-
-
-def _columns(trajectory: Trajectory, t: int) -> dict[str, list[str]]:
-    """Return the cells of each column, one per participant; a column of dots is left out."""
-    system, episode = trajectory.system, trajectory.episode
-    count, members = len(system.participants), len(system.members)
-    padding = [np.nan] * (count - members)
-    flex = trajectory.flows[t, :members, F.flex_kw]
-    numbers = {
-        "load": [*(episode.load_kw[t] + flex), *padding],
-        "wind+pv": [*(episode.wind_kw[t] + episode.pv_kw[t]), *padding],
-    }
-    for name, terms in _TABLE:
-        signed = [sign * trajectory.flows[t, :, column] for column, sign in terms]
-        numbers[name] = list(np.sum(signed, axis=0))
-    capacity = trajectory.state(S.capacity_kwh)[t + 1]
-    energy = trajectory.energy_kwh[t + 1]
-    stored = np.divide(100.0 * energy, capacity, out=np.full(count, np.nan), where=capacity > 0.0)
-    numbers["stored %"] = list(stored)
-    cells = {
-        name: [f"{x:.0f}" if np.isfinite(x) and abs(x) >= 0.5 else "." for x in values]
-        for name, values in numbers.items()
-    }
-    return {name: texts for name, texts in cells.items() if set(texts) != {"."}}
-
-
-def _aligned(rows: list[list[str]]) -> Iterator[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        yield "  ".join(cells)
 
 
 __all__ = [

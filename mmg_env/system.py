@@ -106,6 +106,10 @@ class System:
         """Size of the prices, currency/kWh: a constant, the largest quote that can be made."""
         return float(self.physics.world[W.quote_max_per_kwh])
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the configuration only: arrays come back read-only."""
+        return build_system, (self.config,)
+
     def column(self, column: P) -> Array:
         """Return one column of the table, (participants,)."""
         values: Array = self.physics.table[:, column]

@@ -563,9 +563,30 @@ def check_plan(r, dawn):
 # --- pool ---------------------------------------------------------------------------------------
 
 
+def quote_limit(r):
+    """Return the largest quote that can be made: the dearest purchase that the tariff names."""
+    tariff = r.config.tariff
+    if tariff.kind == "dynamic":
+        return tariff.price_scale_per_kwh
+    return float(np.max(tariff.buy_per_kwh)) or 1.0
+
+
 def quotes_of(r):
     """Return the quotes in force, (steps, participants): those of the day where it is planned."""
-    return r.blocks[1:, :, S.quote_per_kwh] if r.planned else r.wishes[:, :, A.quote_per_kwh]
+    asked = r.wishes[:, :, A.quote_per_kwh]
+    taken = np.clip(asked, 0.0, quote_limit(r))
+    return r.blocks[1:, :, S.quote_per_kwh] if r.planned else taken
+
+
+def check_quotes(r):
+    """A quote is cut to its range when it is made: each hour, or for the day."""
+    asked = r.wishes[:, :, A.quote_per_kwh]
+    taken = np.clip(asked, 0.0, quote_limit(r))
+    made = r.hour == 0 if r.planned else np.ones(r.steps, dtype=bool)
+    if r.planned:
+        assert (quotes_of(r)[made] == taken[made]).all()
+    moved = np.abs(asked - taken) * made[:, None]
+    agree(r.flow(F.projected_quote_per_kwh), moved, np.abs(asked), "projection of the quote")
 
 
 def serve(wanted, quantity, order):
@@ -623,6 +644,7 @@ def payments(r, t, sent, received, supply, demand):
 
 def check_pool(r):
     """What is sent arrives less the loss, the long side is cut, the rule prices it."""
+    check_quotes(r)
     sent, received = r.flow(F.sent_kw), r.flow(F.received_kw)
     keep = 1.0 - r.config.pool.loss
     agree(keep * sent.sum(axis=1), received.sum(axis=1), 0.0, "pool balance")
@@ -901,6 +923,7 @@ def realised_requests(r):
         (A.flex_kw, r.flow(F.flex_kw)),
         (A.virtual_kw, r.flow(F.virtual_kw)),
         (A.pool_kw, r.flow(F.nominated_kw)),
+        (A.quote_per_kwh, quotes_of(r)),
         (A.regulation_kw, r.flow(F.regulation_kw)),
         (A.spinning_kw, r.flow(F.spinning_kw)),
         (A.rental_kwh, r.opening.rental_kwh),

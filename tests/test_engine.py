@@ -141,12 +141,9 @@ def test_a_process_that_dies_is_found_and_the_others_finish(tasks: list[Task]) -
 
 
 def test_a_second_grid_is_refused(tmp_path: Path) -> None:
-    with exclusive(tmp_path):
-        with (
-            pytest.raises(InputError, match=f"process {os.getpid()}\\) is writing here"),
-            exclusive(tmp_path),
-        ):
-            pass
+    sentence = f"process {os.getpid()}\\) is writing here"
+    with exclusive(tmp_path), pytest.raises(InputError, match=sentence), exclusive(tmp_path):
+        pass
     with exclusive(tmp_path):
         pass
 

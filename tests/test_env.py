@@ -56,8 +56,7 @@ def same(left, right):
 def same_steps(left, right):
     pairs = zip(left, right, strict=True)
     return all(
-        a[0].tobytes() == b[0].tobytes() and a[1:4] == b[1:4] and same(a[4], b[4])
-        for a, b in pairs
+        a[0].tobytes() == b[0].tobytes() and a[1:4] == b[1:4] and same(a[4], b[4]) for a, b in pairs
     )
 
 

@@ -1,4 +1,4 @@
-"""A test of the tests: each planted bug in kernel or forecast must fail at least one law.
+"""A test of the tests: each planted bug in the simulator must fail at least one law.
 
 A mutant is the module's source with one text replaced, run as plain Python. A text that no longer
 stands in the source exactly once fails too, so that the list stays alive.
@@ -12,11 +12,13 @@ import laws
 import pytest
 from strategies import fixed_case
 
-from mmg_env import forecasting, kernel
+from mmg_env import forecasting, kernel, system
 
 SOURCE = Path(kernel.__file__).read_text()
 FORECASTING = Path(forecasting.__file__).read_text()
+SYSTEM = Path(system.__file__).read_text()
 JIT = "from mmg_env.compilation import jit"
+SYSTEM_CASES = range(60)  # compiled, hence quick
 CASES = (25, 29, 10, 2, 9)  # together they use every switch and every price rule
 
 MUTANTS = {
@@ -191,6 +193,10 @@ MUTANTS = {
     "senders are paid for what is lost": (
         "(flows[p, F.received_kw] - (1.0 - world[W.pool_loss]) * flows[p, F.sent_kw])",
         "(flows[p, F.received_kw] - flows[p, F.sent_kw])",
+    ),
+    "quotes are not cut to their range": (
+        "    quote = clip(wish, 0.0, world[W.quote_max_per_kwh])\n",
+        "    quote = clip(wish, 0.0, 2.0 * world[W.quote_max_per_kwh])\n",
     ),
     "headroom for regulation is forgotten": (
         "    limit = min(0.5 * rating, rating - b, rating + b, 2.0 * up, 2.0 * down)\n",
@@ -391,6 +397,62 @@ FORECAST_MUTANTS = {
 }
 
 
+SYSTEM_MUTANTS = {
+    "self-discharge knows no step length": (
+        "(1.0 - battery.self_discharge_per_h) ** config.dt_h",
+        "(1.0 - battery.self_discharge_per_h)",
+    ),
+    "ramp knows no step length": (
+        ") * config.dt_h\n        minimum =",
+        ")\n        minimum =",
+    ),
+    "a start is limited to the minimum": (
+        "max(ramp, minimum)",
+        "minimum",
+    ),
+    "gas of the CHP is counted per kWh of heat": (
+        "1.0 / (chp.eta_electric * chp.gas_lhv_kwh_per_m3)",
+        "1.0 / (chp.eta_heat * chp.gas_lhv_kwh_per_m3)",
+    ),
+    "heat of the CHP has the ratio upside down": (
+        "chp.eta_heat / chp.eta_electric",
+        "chp.eta_electric / chp.eta_heat",
+    ),
+    "boiler has no losses": (
+        "1.0 / (boiler.eta * boiler.gas_lhv_kwh_per_m3)",
+        "1.0 / boiler.gas_lhv_kwh_per_m3",
+    ),
+    "link of the storage is its power": (
+        "link_kw = ces.battery.power_kw if ces.link_kw is None else ces.link_kw",
+        "link_kw = ces.battery.power_kw",
+    ),
+    "a participant's own terminal prices are ignored": (
+        "config.terminal.buy_per_kwh if buy is None else buy",
+        "config.terminal.buy_per_kwh",
+    ),
+    "efficiencies of the battery are swapped": (
+        '"eta_charge": battery.eta_charge',
+        '"eta_charge": battery.eta_discharge',
+    ),
+    "pool_in follows pool_out": (
+        '"pool_in": ces is not None and ces.pool_in',
+        '"pool_in": ces is not None and ces.pool_out',
+    ),
+    "rental needs no pool": (
+        "rented = ces is not None and ces.rental and pool.enabled",
+        "rented = ces is not None and ces.rental",
+    ),
+    "wear of few segments is not spread over more": (
+        "np.repeat(c, widest // len(c))",
+        "np.append(c, np.repeat(c[-1], widest - len(c)))",
+    ),
+    "posted prices are swapped": (
+        '"posted_ces_to_member": pool.posted.ces_to_member',
+        '"posted_ces_to_member": pool.posted.member_to_ces',
+    ),
+}
+
+
 def load(source):
     """Return a kernel module made from source, as plain Python."""
     module = types.ModuleType("mutant")
@@ -464,3 +526,28 @@ def test_a_planted_bug_in_the_forecast_breaks_its_law(name):
 
     with pytest.raises(AssertionError):
         check_all()
+
+
+def law_broken_by_arrays(build_system):
+    """Return the first law that a way to build systems breaks, as (case, law), or None."""
+    for seed in SYSTEM_CASES:
+        shipped, episode, requests = fixed_case(seed)
+        r = laws.run(build_system(shipped.config), episode, requests)
+        for check in laws.CHECKS:
+            try:
+                check(r)
+            except AssertionError:
+                return seed, check.__name__
+    return None
+
+
+@pytest.mark.parametrize("name", SYSTEM_MUTANTS)
+def test_a_planted_bug_in_the_arrays_of_a_system_breaks_a_law(name):
+    old, new = SYSTEM_MUTANTS[name]
+    assert SYSTEM.count(old) == 1, f"mutant {name!r}: its text stands not once"
+    mutant = load(SYSTEM.replace(old, new))
+    assert law_broken_by_arrays(mutant.build_system) is not None
+
+
+def test_the_shipped_arrays_obey_every_law():
+    assert law_broken_by_arrays(load(SYSTEM).build_system) is None

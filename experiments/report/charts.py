@@ -80,7 +80,12 @@ def breakdown_chart(board: Board, currency: str) -> str:
     axis.set_ylabel(f"{currency} per episode")
     handles, labels = axis.get_legend_handles_labels()
     axis.legend(
-        handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1.01, 1.0), frameon=False
+        handles[::-1],
+        labels[::-1],
+        loc="upper left",
+        bbox_to_anchor=(1.01, 1.0),
+        frameon=False,
+        labelcolor=INK,
     )
     return _svg(figure, "Mean cost of each policy by ledger term")
 

@@ -56,10 +56,10 @@ def columns(zero: str, currency: str) -> tuple[Column, ...]:
             "mean of the worst 5 % of episodes",
             lambda row: Text(amount(row.cvar)),
         ),
-        _mean("unserved", "kWh", "electric load not served", "unserved_kwh"),
-        _mean("wear", currency, "what cycling takes from the batteries", "wear"),
-        _mean("cycles", "", "equivalent full cycles by rainflow", "equivalent_full_cycles", 2),
-        _mean("CO2", "t", "emissions of imports and gas", "co2_kg", 1, 1e-3),
+        _mean("unserved", "kWh", "load and heat not served", ("unserved_kwh", "unserved_heat_kwh")),
+        _mean("wear", currency, "what cycling takes from the batteries", ("wear",)),
+        _mean("cycles", "", "equivalent full cycles by rainflow", ("equivalent_full_cycles",), 2),
+        _mean("CO2", "t", "emissions of imports and gas", ("co2_kg",), 1, 1e-3),
         Column(
             "decision",
             "ms",
@@ -70,10 +70,15 @@ def columns(zero: str, currency: str) -> tuple[Column, ...]:
 
 
 def _mean(
-    title: str, unit: str, meaning: str, name: str, digits: int = 0, scale: float = 1.0
+    title: str,
+    unit: str,
+    meaning: str,
+    names: tuple[str, ...],
+    digits: int = 0,
+    scale: float = 1.0,
 ) -> Column:
     def text(row: Row) -> Text:
-        value = scale * row.means.get(name, math.nan)
+        value = scale * sum(row.means.get(name, math.nan) for name in names)
         return Text(amount(value) if digits == 0 else number(value, digits))
 
     return Column(title, unit, f"{meaning}, mean per episode", text)
@@ -99,6 +104,6 @@ def percent(share: float, digits: int = 0) -> str:
 
 
 def _spread(interval: Interval, write: Callable[[float], str]) -> str:
-    if not math.isfinite(interval.low):
+    if not math.isfinite(interval.low) or interval.low == interval.high:
         return ""
     return f"{write(interval.low)} \u2026 {write(interval.high)}"
