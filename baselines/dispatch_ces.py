@@ -130,10 +130,10 @@ def add_reserve(d: Dispatch) -> None:
     """Regulation and spinning reserve within the headroom of the nominated battery power.
 
     A call of spinning reserve first reduces charging, then adds discharge: the realised pair is
-    (discharge, charge), the nominated one (discharge - more, charge + less), and `spinning` is
-    what is offered in hours without a call::
+    (discharge, charge), the nominated one (planned, charge + less), and `spinning` is what is
+    offered in hours without a call::
 
-        b = discharge - more - charge - less,  more <= discharge
+        discharge = planned + more,  b = planned - charge - less
         e_nom = energy[t+1] + (more / eta_d + eta_c * less) * dt
         up = (e_nom - e_min) * eta_d,  down = (e_max - e_nom) / eta_c
         r_s = spinning + more + less
@@ -144,6 +144,7 @@ def add_reserve(d: Dispatch) -> None:
         return
     ces = len(d.members)
     names = ("regulation_kw", "spinning_kw", "called_more_kw", "called_less_kw")
+    d.variable("planned_kw", d.steps)
     offers = {name: d.variable(name, d.steps) for name in names}
     limits = ("regulation_max_kw", "spinning_max_kw", "called_max_kw", "called_max_kw")
     for name, limit in zip(names, limits, strict=True):
@@ -172,8 +173,7 @@ def _add_headroom(d: Dispatch, ces: int) -> None:
     low, high = model.energy_min_kwh[ces], model.energy_max_kwh[ces]
 
     def nominated_kw(t: int) -> Expression:
-        given = model.discharge_kw[ces, t] - more[t]
-        return given - model.charge_kw[ces, t] - less[t]
+        return model.planned_kw[t] - model.charge_kw[ces, t] - less[t]
 
     def nominated_kwh(t: int) -> Expression:
         back = d.dt_h / eta_out * more[t] + d.dt_h * eta_in * less[t]
@@ -184,7 +184,11 @@ def _add_headroom(d: Dispatch, ces: int) -> None:
 
     hold = max(1.0, d.dt_h)
     r_g = model.regulation_kw
-    d.rule("called_discharge", d.steps, lambda t: more[t] <= model.discharge_kw[ces, t])
+    d.rule(
+        "called_discharge",
+        d.steps,
+        lambda t: model.discharge_kw[ces, t] == model.planned_kw[t] + more[t],
+    )
     d.rule(
         "reserve_up_power",
         d.steps,

@@ -1,8 +1,8 @@
-"""Devices that never run both ways at once: found where a solution breaks it, then forbidden.
+"""Devices that never run both ways at once.
 
 Charging while discharging, or receiving while sending, burns energy. A linear model does so
-wherever energy has a negative value, which needs no negative price. For each such pair and hour
-one binary z is added::
+wherever energy has a negative value, which needs no negative price. Overlaps are looked for in a
+solution; the search then closes one side of a pair, or a binary z does::
 
     a <= a_max * z,   b <= b_max * (1 - z)
 
@@ -10,6 +10,7 @@ Source: docs/model.md section 10, "Exclusivity".
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,127 +22,104 @@ from baselines.highs import Solver
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-OVERLAP_KW = 1e-6
+OVERLAP_KW: Final = 1e-6
+
+# Each side is a sum of variables. The storage's nominated pair differs from the realised one in
+# hours with a call of spinning reserve only.
+FAMILIES: Final = (
+    (("discharge_kw",), ("charge_kw",)),
+    (("virtual_out_kw",), ("virtual_in_kw",)),
+    (("sent_kw",), ("received_kw",)),
+    (("planned_kw",), ("charge_kw", "called_less_kw")),
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Candidates: row k of `first` times x, and of `second`, must not both be positive.
+    """Sums of which not both may be positive.
 
     Attributes:
-        first: (pairs, columns) sparse.
-        second: (pairs, columns) sparse.
-        first_max: (pairs,) most that the first can be.
-        second_max: (pairs,) most that the second can be.
-        group: (pairs,) device and day; a group is forbidden as a whole when it comes up again.
+        first: (pairs, 2) columns of the one side; -1 where there is none.
+        second: (pairs, 2) columns of the other side.
+        first_max: (pairs,) most that the first side can be.
+        second_max: (pairs,) most that the second side can be.
+        group: (pairs,) number of device and day.
     """
 
-    first: sparse.csr_array
-    second: sparse.csr_array
+    first: Integers
+    second: Integers
     first_max: Array
     second_max: Array
     group: Integers
 
+    def overlap(self, x: Array) -> Array:
+        """Return how much of both sides of each pair is used at once, (pairs,), kW."""
+        return np.minimum(*self.sides(x))
 
-# (first, second): each a sum of variables with signs.
-FAMILIES = (
-    ({"discharge_kw": 1.0}, {"charge_kw": 1.0}),
-    ({"virtual_out_kw": 1.0}, {"virtual_in_kw": 1.0}),
-    ({"sent_kw": 1.0}, {"received_kw": 1.0}),
-)
-# What was nominated before a call of spinning reserve; it differs from the realised pair only then.
-NOMINATED = (
-    {"discharge_kw": 1.0, "called_more_kw": -1.0},
-    {"charge_kw": 1.0, "called_less_kw": 1.0},
-)
+    def sides(self, x: Array) -> tuple[Array, Array]:
+        """Return the two sums of each pair, (pairs,), kW."""
+        padded = np.append(x, 0.0)
+        nothing = len(x)
+        first, second = (
+            padded[np.where(side < 0, nothing, side)].sum(axis=1)
+            for side in (self.first, self.second)
+        )
+        return first, second
 
 
 def find_pairs(compiled: Compiled, numbers: Numbers, steps_per_day: int) -> Pairs:
-    """Return all pairs of a model that its bounds leave any choice."""
-    width = compiled.matrix.shape[1]
-    none = np.zeros(0, dtype=np.int64)
-    empty = _select(none, width)
-    parts = [Pairs(empty, empty, np.zeros(0), np.zeros(0), none)]
-    for number, (first, second) in enumerate(FAMILIES):
-        if next(iter(first)) in compiled.columns:
-            parts.append(_family(compiled, numbers, (first, second), steps_per_day, number))
-    if "called_more_kw" in compiled.columns:
-        parts.append(_nominated(compiled, numbers, steps_per_day))
-    return Pairs(
-        sparse.vstack([p.first for p in parts], format="csr"),
-        sparse.vstack([p.second for p in parts], format="csr"),
-        np.concatenate([p.first_max for p in parts]),
-        np.concatenate([p.second_max for p in parts]),
-        np.concatenate([p.group for p in parts]),
-    )
+    """Return all pairs to which the bounds leave a choice."""
+    first, second, group = [], [], []
+    for number, names in enumerate(FAMILIES):
+        if names[0][0] not in compiled.columns:
+            continue
+        sides = [_columns(compiled, side, "planned_kw" in names[0]) for side in names]
+        rows, steps = np.nonzero((sides[0][0] >= 0) & (sides[1][0] >= 0))
+        first.append(sides[0][:, rows, steps].T)
+        second.append(sides[1][:, rows, steps].T)
+        group.append((number * 1000 + rows) * 1000 + steps // steps_per_day)
+    none = np.zeros((0, 2), dtype=np.int64)
+    pairs = [np.concatenate([none, *side]) for side in (first, second)]
+    most = [_most(numbers, side) for side in pairs]
+    free = (most[0] > 0.0) & (most[1] > 0.0)
+    # Without a call the nominated pair is the realised one.
+    free &= (pairs[1][:, 1] < 0) | (numbers.upper[pairs[1][:, 1]] > 0.0)
+    groups = np.concatenate([none[:, 0], *group])
+    return Pairs(pairs[0][free], pairs[1][free], most[0][free], most[1][free], groups[free])
 
 
-def _family(
-    compiled: Compiled,
-    numbers: Numbers,
-    sides: tuple[dict[str, float], dict[str, float]],
-    steps_per_day: int,
-    number: int,
-) -> Pairs:
-    """Return the pairs of one kind of device."""
-    names = [next(iter(side)) for side in sides]
-    first, second = (compiled.columns[name] for name in names)
-    rows, steps = np.nonzero((first >= 0) & (second >= 0))
-    a, b = first[rows, steps], second[rows, steps]
-    free = (numbers.upper[a] > 0.0) & (numbers.upper[b] > 0.0)
-    rows, steps, a, b = rows[free], steps[free], a[free], b[free]
-    group = (number * 1000 + rows) * 1000 + steps // steps_per_day
-    width = compiled.matrix.shape[1]
-    return Pairs(
-        _select(a, width), _select(b, width), numbers.upper[a], numbers.upper[b], group
-    )
+def _columns(compiled: Compiled, names: tuple[str, ...], storage_only: bool) -> Integers:
+    """Return (2, rows, steps) columns of a side."""
+    arrays = [compiled.columns[name] for name in names]
+    if storage_only:
+        arrays = [a[-1:] if a.ndim == 2 else a[None] for a in arrays]
+    if len(arrays) == 1:
+        arrays.append(np.full_like(arrays[0], -1))
+    return np.stack(arrays)
 
 
-def _nominated(compiled: Compiled, numbers: Numbers, steps_per_day: int) -> Pairs:
-    """Return the storage's nominated pair in hours with a call."""
-    columns = compiled.columns
-    called = np.flatnonzero(numbers.upper[columns["called_more_kw"]] > 0.0)
-    width = compiled.matrix.shape[1]
-    sides = []
-    for side in NOMINATED:
-        row = sparse.csr_array((len(called), width))
-        for name, sign in side.items():
-            numbers_of = columns[name][-1] if columns[name].ndim == 2 else columns[name]
-            row = row + sign * _select(numbers_of[called], width)
-        sides.append(row)
-    discharge = columns["discharge_kw"][-1][called]
-    most = numbers.upper[discharge]
-    return Pairs(sides[0], sides[1], most, most, -1 - called // steps_per_day)
-
-
-def _select(columns: Integers, width: int) -> sparse.csr_array:
-    """Return the matrix that picks columns of x."""
-    return _place(np.ones(len(columns)), columns, width)
-
-
-def _place(values: Array, columns: Integers, width: int) -> sparse.csr_array:
-    """Return the matrix with one value per row."""
-    count = len(columns)
-    return sparse.csr_array((values, columns, np.arange(count + 1)), shape=(count, width))
-
-
-def overlapping(pairs: Pairs, x: Array) -> Integers:
-    """Return the pairs of which both are positive."""
-    x = x[: pairs.first.shape[1]]
-    both = np.minimum(pairs.first @ x, pairs.second @ x)
-    return np.flatnonzero(both > OVERLAP_KW)
+def _most(numbers: Numbers, columns: Integers) -> Array:
+    """Return the largest value of each side: no device exceeds its rating by two variables."""
+    upper = np.where(columns >= 0, numbers.upper[columns], 0.0)
+    return np.where(np.isfinite(upper[:, 0]), upper[:, 0], upper[:, 1])
 
 
 def forbid(solver: Solver, pairs: Pairs, chosen: Integers) -> Integers:
     """Add a binary per chosen pair to the model; return their columns."""
-    count = len(chosen)
-    width = solver.columns
-    first, second = pairs.first[chosen], pairs.second[chosen]
-    for side in (first, second):
-        side.resize(count, width + count)
+    count, width = len(chosen), solver.columns
     at = np.arange(width, width + count)
-    first = first - _place(pairs.first_max[chosen], at, width + count)
-    second = second + _place(pairs.second_max[chosen], at, width + count)
+    first = _sum(pairs.first[chosen], at, -pairs.first_max[chosen])
+    second = _sum(pairs.second[chosen], at, pairs.second_max[chosen])
     matrix = sparse.vstack([first, second], format="csr")
     upper = np.concatenate([np.zeros(count), pairs.second_max[chosen]])
     return solver.add(np.ones(count), np.full(2 * count, -np.inf), upper, matrix)
+
+
+def _sum(columns: Integers, binary: Integers, factor: Array) -> sparse.csr_array:
+    """Return rows: the sum of the columns plus factor times the binary."""
+    rows, _ = used = np.nonzero(columns >= 0)
+    count = len(columns)
+    entries = np.concatenate([np.ones(len(rows)), factor])
+    at = np.concatenate([columns[used], binary])
+    shape = (count, int(binary[-1]) + 1)
+    return sparse.csr_array((entries, (np.concatenate([rows, np.arange(count)]), at)), shape=shape)

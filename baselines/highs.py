@@ -29,6 +29,16 @@ class SolverError(RuntimeError):
     """The solver did not prove an optimum; the text names the model and the status."""
 
 
+class Infeasible(SolverError):
+    """There is no solution within the bounds."""
+
+
+NO_SOLUTION: Final = (
+    highspy.HighsModelStatus.kInfeasible,
+    highspy.HighsModelStatus.kUnboundedOrInfeasible,
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Answer:
     """What the solver found.
@@ -142,6 +152,7 @@ class Solver:
         """Solve with every column continuous.
 
         Raises:
+            Infeasible: there is no solution.
             SolverError: the status is not optimal.
         """
         self.continuous()
@@ -205,7 +216,8 @@ class Solver:
         status = self._highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             text = self._highs.modelStatusToString(status)
-            raise SolverError(f"model {self._name}: HiGHS stopped with status {text!r}")
+            error = Infeasible if status in NO_SOLUTION else SolverError
+            raise error(f"model {self._name}: HiGHS stopped with status {text!r}")
 
     def _check(self, status: Any, what: str) -> None:
         """Raise unless HiGHS took a change as it was meant."""

@@ -35,8 +35,8 @@ class CommitmentByPolicy(
 ):
     """Let a policy take the day's commitments; the action holds the wishes of the hour only.
 
-    The policy is asked at each day's first step and nowhere else, with the observation and info
-    of the wrapped environment. It answers with a full action, of which rent, pool schedule, grid
+    The policy is asked as each day begins and nowhere else, with the observation and info of the
+    wrapped environment. It answers with a full action, of which rent, pool schedule, grid
     nomination and the day's quote are used.
     """
 
@@ -56,11 +56,10 @@ class CommitmentByPolicy(
         self.policy = policy
         self._codec = _full_codec(env, type(self).__name__)
         self._hourly = np.flatnonzero(~self._codec.day_ahead)
-        self._committed = np.flatnonzero(self._codec.day_ahead)
-        self._nothing = self._codec.encode(np.zeros(self._codec.system.request_size))
         self._names = tuple(self._codec.names[i] for i in self._hourly)
         self.action_space = spaces.Box(-1.0, 1.0, self._hourly.shape, np.float32)
-        self._seen: tuple[Observation, dict[str, Any]] | None = None
+        self._plan: Array | None = None  # full action with the day's commitments; None: no episode
+        self._t = 0
 
     @property
     def action_names(self) -> tuple[str, ...]:
@@ -70,12 +69,17 @@ class CommitmentByPolicy(
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode; the policy's randomness is a function of the episode alone."""
+        """Begin an episode; the policy's randomness is a function of the episode alone.
+
+        Raises:
+            InputError: as the wrapped environment, or the policy's answer is no full action.
+        """
         observation, info = self.env.reset(seed=seed, options=options)
         _, split, index = info["label"]
         words = np.random.SeedSequence([index, *split.encode()])
         self.policy.reset(np.random.default_rng(words))
-        self._seen = observation, info
+        self._t = 0
+        self._commit(observation, info)
         return observation, info
 
     def step(self, action: NDArray[Any]) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -85,21 +89,28 @@ class CommitmentByPolicy(
             action: (entries,) in [-1, 1]; see `action_names`. float64 is computed in float64.
 
         Raises:
-            InputError: the action or the policy's answer has a wrong shape or a number that is
-                not finite, or no episode is in play.
+            InputError: the action has a wrong shape or a number that is not finite, the policy's
+                answer for the next day is no full action, or no episode is in play.
         """
-        if self._seen is None:
+        if self._plan is None:
             raise InputError("step: no episode is in play; call reset first")
-        vector = self._nothing.copy()
+        vector = self._plan.copy()
         vector[self._hourly] = _checked(action, self._names)
-        observation, info = self._seen
-        if len(self._committed) and info["public"].day_begins:
-            plan = np.asarray(self.policy.act(observation, info), dtype=np.float64)
-            self._codec.check(plan)
-            vector[self._committed] = plan[self._committed]
         observation, reward, terminated, truncated, info = self.env.step(vector)
-        self._seen = None if terminated or truncated else (observation, info)
+        self._t += 1
+        if terminated or truncated:
+            self._plan = None
+        elif self._t % self._codec.system.steps_per_day == 0:
+            self._commit(observation, info)
         return observation, float(reward), terminated, truncated, info
+
+    def _commit(self, observation: Observation, info: dict[str, Any]) -> None:
+        """Ask the policy for the commitments of the day that begins, if there are any."""
+        self._plan = None
+        plan = np.zeros(len(self._codec.entries))
+        if self._codec.day_ahead.any():
+            plan[:] = _checked(self.policy.act(observation, info), self._codec.names)
+        self._plan = plan
 
 
 class CommitmentByPeriod(

@@ -58,7 +58,7 @@ def named_paths(page: Path) -> Iterator[str]:
     for snippet in snippets(page):
         for word in re.split(r"[\s,()]+", snippet):
             if word.split("/")[0] in FOLDERS and "/" in word and "=" not in word:
-                yield word.split("::")[0].rstrip(".:/")
+                yield word.rstrip(".:;/").replace("NAME", "*")
 
 
 def named_commands(page: Path) -> Iterator[list[str]]:
@@ -102,6 +102,13 @@ def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
 def test_every_path_that_a_page_names_exists(page):
     missing = [name for name in named_paths(page) if not list(ROOT.glob(name))]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_every_module_that_a_page_names_exists(page):
+    modules = [relative(path) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    named = {word for word in INLINE.findall(prose(page)) if re.fullmatch(r"[\w/]+\.py", word)}
+    assert not [n for n in named if not any(f"/{m}".endswith(f"/{n}") for m in modules)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=relative)

@@ -1,4 +1,4 @@
-"""Wrappers that take the day's commitments: what is left of the action, and that plans stay exact."""
+"""Wrappers that take the day's commitments: what is left of an action; plans stay exact."""
 
 import copy
 import pickle
@@ -227,14 +227,13 @@ def test_the_planners_randomness_is_a_function_of_the_episode():
     assert planner.draws[0] == planner.draws[2] != planner.draws[1]
 
 
-def test_a_refused_action_does_not_ask_the_planner():
+def test_a_refused_action_does_not_ask_the_planner_again():
     env = new_env()
     planner = Recorder(np.zeros(len(env.actions.entries)))
     wrapped = CommitmentByPolicy(env, planner)
     wrapped.reset(seed=0)
     with pytest.raises(InputError):
         wrapped.step(np.full(wrapped.action_space.shape, np.nan))
-    assert planner.asked == []
     wrapped.step(np.zeros(wrapped.action_space.shape))
     assert len(planner.asked) == 1
 
@@ -246,8 +245,9 @@ def test_a_planners_bad_answer_is_refused():
         (np.full(106, np.inf), "is inf; every entry must be a finite number"),
     ):
         wrapped = CommitmentByPolicy(env, Recorder(plan))
-        wrapped.reset(seed=0)
         with pytest.raises(InputError, match=sentence):
+            wrapped.reset(seed=0)
+        with pytest.raises(InputError, match="no episode is in play"):
             wrapped.step(np.zeros(wrapped.action_space.shape))
 
 

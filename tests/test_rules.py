@@ -1,0 +1,165 @@
+"""Rules: what they ask for can be done, and doing it is worth it."""
+
+import dataclasses
+import warnings
+from functools import cache
+
+import numpy as np
+import pytest
+import random_systems
+from strategies import make_case
+
+from baselines.rules import Idle, Random, RulePolicy, cover_own_need, follow_prices
+from mmg_env import CommunityEnv, load_system, rollout
+from mmg_env.errors import ConfigWarning
+from mmg_env.layout import A, F, P, X
+
+RULES = {"self_consumption": cover_own_need, "time_of_use": follow_prices}
+EPISODES = range(5)
+
+
+@cache
+def env_of(name):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConfigWarning)
+        return CommunityEnv(load_system(name), split="test")
+
+
+@cache
+def played(name, policy, index):
+    env = env_of(name)
+    factory = {"idle": Idle, "random": Random}.get(policy)
+    player = factory(env.system) if factory else RulePolicy(env.system, RULES[policy])
+    return rollout(env, player, options={"episode": index})
+
+
+def moved(run):
+    """Return the distance of all projections over an episode."""
+    return run.flows[:, :, [c for c in F if c.name.startswith("projected_")]].sum()
+
+
+@pytest.mark.parametrize("name", ["s1_3mg", "community_real"])
+def test_idle_moves_nothing_and_sheds_nothing(name):
+    for index in range(40):
+        run = played(name, "idle", index)
+        assert not run.requests.any()
+        assert moved(run) == 0.0
+        for column in (F.unserved_kw, F.unserved_heat_kw, F.spill_kw, F.battery_kw, F.received_kw):
+            assert not run.flow(column).any(), column.name
+
+
+@pytest.mark.parametrize("name", ["s1_3mg", "community_real"])
+@pytest.mark.parametrize("rule", RULES)
+def test_a_rule_sheds_nothing_and_asks_for_what_can_be_done(name, rule):
+    for index in EPISODES:
+        run = played(name, rule, index)
+        assert not run.flow(F.unserved_kw).any()
+        assert not run.flow(F.unserved_heat_kw).any()
+        assert moved(run) <= 1e-6
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("name", ["s1_3mg", "community_real"])
+def test_a_rule_is_better_than_doing_nothing_in_every_episode(name, rule):
+    for index in EPISODES:
+        assert played(name, rule, index).cost < 0.95 * played(name, "idle", index).cost
+
+
+def test_drawing_at_random_is_worse_than_doing_nothing():
+    for index in EPISODES:
+        idle = played("community_real", "idle", index).cost
+        assert played("community_real", "random", index).cost > idle
+
+
+def test_random_fills_its_space_and_starts_anew_with_its_generator():
+    env = env_of("s1_3mg")
+    policy = Random(env.system)
+    drawn = []
+    for seed in (0, 0, 1):
+        policy.reset(np.random.default_rng(seed))
+        drawn.append(np.array([policy.act(None, {}) for _ in range(200)]))
+    assert np.array_equal(drawn[0], drawn[1])
+    assert not np.array_equal(drawn[0], drawn[2])
+    assert drawn[0].min() >= -1.0
+    assert drawn[0].max() <= 1.0
+    assert np.abs(drawn[0].mean(axis=0)).max() < 0.2
+    assert (drawn[0].std(axis=0) > 0.5).all()
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("seed", range(20))
+def test_a_rule_plays_any_system(seed, rule):
+    system, episode, _ = make_case(seed)
+    play_any(system, episode, rule)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("seed", range(10))
+def test_a_rule_plays_any_system_of_the_optimisers(seed, rule):
+    system = random_systems.random_system(seed)
+    play_any(system, random_systems.random_episode(system, seed), rule)
+
+
+def play_any(system, episode, rule):
+    """Play a rule; batteries must be asked for what they can do, and the pool for its links."""
+    run = rollout(
+        CommunityEnv(system), RulePolicy(system, RULES[rule]), options={"episode": episode}
+    )
+    assert np.isfinite(run.requests).all()
+    assert np.isfinite(run.ledger).all()
+    wishes = run.requests[:, : len(system.participants) * len(A)]
+    wishes = wishes.reshape(episode.steps, -1, len(A))
+    rating, link = system.column(P.battery_kw), system.column(P.link_kw)
+    assert (np.abs(wishes[:, :, A.battery_kw]) <= rating * (1 + 1e-9)).all()
+    assert (np.abs(wishes[:, :, A.pool_kw]) <= link * (1 + 1e-9)).all()
+
+
+# --- what each rule stands for --------------------------------------------------------------------
+
+
+def small_hour(surplus, buy=1.0):
+    """Return (env, info) of the first hour of a quiet day of s1_3mg with a surplus everywhere."""
+    env = env_of("s1_3mg")
+    env.reset(options={"episode": "nominal"})
+    episode = env.episode
+    members = episode.member_count
+    center = np.array(episode.center)
+    center[:, : 2 * members] = 0.0
+    center[:, :members] = 300.0
+    center[:, 2 * members : 3 * members] = 300.0 - np.asarray(surplus)
+    center[:, 3 * members : 4 * members] = 0.0
+    center[:, 4 * members + X.price_buy] = np.resize(buy, len(center))
+    own = dataclasses.replace(
+        episode, center=center, values=center[:24].copy(), errors=np.zeros_like(episode.errors)
+    )
+    return env, env.reset(options={"episode": own})[1]
+
+
+def battery_wishes(rule, **hour):
+    env, info = small_hour(**hour)
+    vector = RulePolicy(env.system, RULES[rule]).act(None, info)
+    return env.actions.action(vector)[A.battery_kw]
+
+
+def test_self_consumption_stores_surplus_and_covers_need():
+    stored = battery_wishes("self_consumption", surplus=100.0)
+    assert stored == pytest.approx([-100.0, -100.0, -100.0, 0.0])
+    used = battery_wishes("self_consumption", surplus=-100.0)
+    assert used == pytest.approx([100.0, 100.0, 100.0, 0.0])
+    shared = battery_wishes("self_consumption", surplus=-400.0)
+    assert shared == pytest.approx([250.0, 250.0, 200.0, 500.0])
+
+
+def test_time_of_use_waits_for_dear_hours_and_buys_in_cheap_ones():
+    day = [0.4] * 8 + [0.8] * 8 + [1.2] * 8
+    dear, middle, cheap = (np.roll(day, shift) for shift in (8, 16, 0))
+    assert battery_wishes("time_of_use", surplus=-400.0, buy=dear)[0] == pytest.approx(250.0)
+    assert not battery_wishes("time_of_use", surplus=-400.0, buy=middle).any()
+    # Buying may not raise the import peak that the day's own need makes.
+    peak = np.zeros((72, 3))
+    peak[12] = -600.0
+    bought = battery_wishes("time_of_use", surplus=peak, buy=cheap)
+    assert bought[:3] == pytest.approx([-250.0, -250.0, -200.0])
+    assert bought[3] < 0.0
+    stored = battery_wishes("time_of_use", surplus=100.0, buy=middle)
+    assert stored[:3] == pytest.approx([-100.0] * 3)
