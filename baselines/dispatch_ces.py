@@ -144,7 +144,7 @@ def add_reserve(d: Dispatch) -> None:
         return
     ces = len(d.members)
     names = ("regulation_kw", "spinning_kw", "called_more_kw", "called_less_kw")
-    d.variable("planned_kw", d.steps)
+    d.variable("planned_kw", d.steps, lambda _: d.fact(ces, P.battery_kw))
     offers = {name: d.variable(name, d.steps) for name in names}
     limits = ("regulation_max_kw", "spinning_max_kw", "called_max_kw", "called_max_kw")
     for name, limit in zip(names, limits, strict=True):

@@ -99,9 +99,8 @@ def _columns(compiled: Compiled, names: tuple[str, ...], storage_only: bool) -> 
 
 
 def _most(numbers: Numbers, columns: Integers) -> Array:
-    """Return the largest value of each side: no device exceeds its rating by two variables."""
-    upper = np.where(columns >= 0, numbers.upper[columns], 0.0)
-    return np.where(np.isfinite(upper[:, 0]), upper[:, 0], upper[:, 1])
+    """Return the largest value of each side: two variables share the rating of the first."""
+    return numbers.upper[columns[:, 0]]
 
 
 def forbid(solver: Solver, pairs: Pairs, chosen: Integers) -> Integers:

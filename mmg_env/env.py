@@ -153,7 +153,7 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
             raise InputError("step: no episode is in play; call reset first")
         if action.shape != self._action_shape:
             self.actions.check(action)
-        observation = np.empty(self._observed, np.float32)
+        observation = np.empty(self._observed, FLOAT32)
         block, sections, exogenous_part = self._memory
         cost = advance(block, sections, exogenous_part, t, action, observation)
         if cost != cost:

@@ -28,18 +28,14 @@ class M(Columns):
     world = auto()
     table = auto()
     wear = auto()
-    slots = auto()
-    gain = auto()
-    offset = auto()
-    hourly = auto()
+    codec = auto()
     observed = auto()
-    observed_per_unit = auto()
-    block_size = auto()
     values = auto()
     requests = auto()
     states = auto()
     flows = auto()
     ledger = auto()
+    counts = auto()  # no array: entries of every hour, length of a participant's block
 
 
 class EpisodeMemory:
@@ -54,13 +50,8 @@ class EpisodeMemory:
             M.world: system.physics.world[None],
             M.table: system.physics.table,
             M.wear: system.physics.wear,
-            M.slots: actions.slots[None],
-            M.gain: actions.gain[None],
-            M.offset: actions.offset[None],
-            M.hourly: np.array([[np.count_nonzero(~actions.day_ahead)]]),
-            M.observed: observations.state_index[None],
-            M.observed_per_unit: observations.state_per_unit[None],
-            M.block_size: np.array([[system.block_size]]),
+            M.codec: np.stack([actions.slots, actions.gain, actions.offset]),
+            M.observed: np.stack([observations.state_index, observations.state_per_unit]),
             M.values: episode.values,
         }
         shapes = {section: array.shape for section, array in given.items()} | {
@@ -69,10 +60,13 @@ class EpisodeMemory:
             M.flows: (steps * count, len(F)),
             M.ledger: (steps * count, len(L)),
         }
-        sizes = [shapes[section][0] * shapes[section][1] for section in M]
+        counts = (np.count_nonzero(~actions.day_ahead), system.block_size)
+        sections = [section for section in M if section != M.counts]
+        sizes = [shapes[section][0] * shapes[section][1] for section in sections]
         offsets = np.cumsum([0, *sizes])
         self.block: Array = np.zeros(offsets[-1])
-        self.sections = np.array([(o, *shapes[s]) for o, s in zip(offsets, M, strict=False)])
+        arrays = [(o, *shapes[s]) for o, s in zip(offsets[:-1], sections, strict=True)]
+        self.sections = np.array([*arrays, (*counts, 0)])
         for section, array in given.items():
             self.view(section)[:] = array
         reset_state(system.physics, self.view(M.states)[0])
@@ -84,10 +78,19 @@ class EpisodeMemory:
 
 
 @jit
-def _section(block, sections, section):
-    """Return a section of the memory."""
-    offset, rows, columns = sections[section, 0], sections[section, 1], sections[section, 2]
-    return block[offset : offset + rows * columns].reshape(rows, columns)
+def _rows(block, sections, section, first, count):
+    """Return `count` rows of a section from row `first` on."""
+    columns = sections[section, 2]
+    offset = sections[section, 0] + first * columns
+    return block[offset : offset + count * columns].reshape(count, columns)
+
+
+@jit
+def _row(block, sections, section, number):
+    """Return one row of a section: a slice, which is much cheaper than a reshape."""
+    columns = sections[section, 2]
+    offset = sections[section, 0] + number * columns
+    return block[offset : offset + columns]
 
 
 @jit
@@ -103,20 +106,18 @@ def is_finite(vector):
 def decode_into(vector, count, slots, gain, offset, request):
     """Write the physical values of the first `count` entries of a vector."""
     for i in range(count):
-        request[int(slots[0, i])] = gain[0, i] * float(vector[i]) + offset[0, i]
+        request[int(slots[i])] = gain[i] * float(vector[i]) + offset[i]
 
 
 @jit
 def observe(block, sections, exogenous_part, t, observation):
     """Write the observation at the start of step t."""
-    index = _section(block, sections, M.observed)
-    per_unit = _section(block, sections, M.observed_per_unit)
-    states = _section(block, sections, M.states)
-    segments = sections[M.wear, 2]
-    size = int(_section(block, sections, M.block_size)[0, 0])
-    observe_state(states[t], segments, size, index[0], per_unit[0], observation)
-    first = index.shape[1]
-    observation[first:] = exogenous_part[t]
+    index = _row(block, sections, M.observed, 0)
+    per_unit = _row(block, sections, M.observed, 1)
+    segments, size = sections[M.wear, 2], sections[M.counts, 1]
+    state = _row(block, sections, M.states, t)
+    observe_state(state, segments, size, index, per_unit, observation)
+    observation[index.shape[0] :] = exogenous_part[t]
 
 
 @jit
@@ -127,31 +128,29 @@ def advance(block, sections, exogenous_part, t, vector, observation):
     """
     if not is_finite(vector):
         return np.nan
-    requests = _section(block, sections, M.requests)
-    world = _section(block, sections, M.world)[0]
+    world = _row(block, sections, M.world, 0)
     # Commitments come last in a vector and are read at a day's first step only.
-    count = vector.shape[0]
-    if t % int(world[W.steps_per_day]) > 0:
-        count = int(_section(block, sections, M.hourly)[0, 0])
-    slots = _section(block, sections, M.slots)
-    gain, offset = _section(block, sections, M.gain), _section(block, sections, M.offset)
-    decode_into(vector, count, slots, gain, offset, requests[t])
-    table = _section(block, sections, M.table)
-    physics = Physics(world, table, _section(block, sections, M.wear))
-    states = _section(block, sections, M.states)
-    flows = _section(block, sections, M.flows)
-    ledger = _section(block, sections, M.ledger)
-    first, last = t * table.shape[0], (t + 1) * table.shape[0]
-    values = _section(block, sections, M.values)
+    begins = t % int(world[W.steps_per_day]) == 0
+    count = vector.shape[0] if begins else sections[M.counts, 0]
+    slots = _row(block, sections, M.codec, 0)
+    gain, offset = _row(block, sections, M.codec, 1), _row(block, sections, M.codec, 2)
+    request = _row(block, sections, M.requests, t)
+    decode_into(vector, count, slots, gain, offset, request)
+    participants = sections[M.table, 1]
+    physics = Physics(
+        world,
+        _rows(block, sections, M.table, 0, participants),
+        _rows(block, sections, M.wear, 0, participants),
+    )
     cost = step_hour(
         physics,
         t,
-        values,
-        requests[t],
-        states[t],
-        states[t + 1],
-        flows[first:last],
-        ledger[first:last],
+        _rows(block, sections, M.values, 0, sections[M.values, 1]),
+        request,
+        _row(block, sections, M.states, t),
+        _row(block, sections, M.states, t + 1),
+        _rows(block, sections, M.flows, t * participants, participants),
+        _rows(block, sections, M.ledger, t * participants, participants),
     )
     observe(block, sections, exogenous_part, t + 1, observation)
     return cost

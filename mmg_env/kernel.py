@@ -820,8 +820,10 @@ def real_cost(ledger):
     """Return the sum of all real costs of one hour (currency)."""
     cost = 0.0
     for p in range(ledger.shape[0]):
+        own = 0.0  # one sum per participant: they do not wait for one another
         for k in range(N_REAL):
-            cost = cost + ledger[p, k]
+            own = own + ledger[p, k]
+        cost = cost + own
     return cost
 
 

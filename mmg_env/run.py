@@ -178,6 +178,10 @@ class StepInfo(dict[str, Any]):
         """Return whether all keys and values are equal."""
         return bool(self.copy() == other)
 
+    def __ne__(self, other: object) -> bool:
+        """Return whether any key or value differs."""
+        return not self == other
+
     def __repr__(self) -> str:
         """Show all keys and values."""
         return repr(self.copy())

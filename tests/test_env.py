@@ -1,6 +1,7 @@
 """The environment: registered ids, reset, step, info, and that nothing returned changes later."""
 
 import copy
+import math
 import pickle
 import warnings
 from functools import cache
@@ -15,6 +16,7 @@ from strategies import make_case, make_episode, make_system
 from mmg_env import CommunityEnv, environment_id, nominal_episode, rollout, sample_episode
 from mmg_env.config_file import suite_names
 from mmg_env.errors import ConfigWarning, InputError
+from mmg_env.kernel import real_cost
 from mmg_env.layout import REAL_COSTS, F, L
 from mmg_env.system import load_system
 
@@ -201,12 +203,13 @@ def test_the_reward_is_minus_the_real_costs_as_the_kernel_adds_them(seed):
     env = CommunityEnv(case.system)
     env.reset(options={"episode": case.episode})
     for _, reward, *_, info in play(env, draw(env, seed, case.episode.steps)):
-        total = 0.0
-        for p in range(len(case.system.participants)):
-            for term in REAL_COSTS:
-                total = total + float(info["ledger"][term][p])
+        ledger = np.stack([info["ledger"][term] for term in L.names()], axis=1)
         assert type(reward) is float
-        assert reward == -total * case.system.config.reward_scale
+        assert reward == -real_cost(ledger) * case.system.config.reward_scale
+        terms = [info["ledger"][term][p] for p in range(len(ledger)) for term in REAL_COSTS]
+        size = math.fsum(abs(x) for x in terms)
+        paid = -reward / case.system.config.reward_scale
+        assert paid == pytest.approx(math.fsum(terms), abs=1e-13 * size)
 
 
 def test_float64_actions_are_computed_in_float64():

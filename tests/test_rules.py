@@ -39,13 +39,19 @@ def moved(run):
 
 
 @pytest.mark.parametrize("name", ["s1_3mg", "community_real"])
-def test_idle_moves_nothing_and_sheds_nothing(name):
-    for index in range(40):
+def test_idle_moves_nothing_and_sheds_nothing_but_heat_above_the_boilers(name):
+    env = env_of(name)
+    members = len(env.system.members)
+    boiler = env.system.column(P.boiler_kw)[:members]
+    for index in range(20):
         run = played(name, "idle", index)
         assert not run.requests.any()
         assert moved(run) == 0.0
-        for column in (F.unserved_kw, F.unserved_heat_kw, F.spill_kw, F.battery_kw, F.received_kw):
+        for column in (F.unserved_kw, F.spill_kw, F.battery_kw, F.chp_kw, F.received_kw):
             assert not run.flow(column).any(), column.name
+        cold = np.maximum(run.episode.heat_kw - boiler, 0.0)
+        assert run.flow(F.unserved_heat_kw)[:, :members] == pytest.approx(cold)
+        assert name == "s1_3mg" or not cold.any()
 
 
 @pytest.mark.parametrize("name", ["s1_3mg", "community_real"])
