@@ -67,6 +67,8 @@ class Outlook:
         price: purchase price of the hour.
         cheap: price below which the next day's cheapest third lies.
         dear: price above which its dearest third lies.
+        pays: (participants,) whether a kWh bought in the cheapest third and used in the dearest
+            earns more than losses and wear.
         charge_kw: (participants,) highest charging power, kW, that keeps the import peak.
         discharge_kw: (participants,) highest discharging power, kW.
     """
@@ -75,6 +77,7 @@ class Outlook:
     price: float
     cheap: float
     dear: float
+    pays: NDArray[np.bool_]
     charge_kw: Array
     discharge_kw: Array
 
@@ -98,13 +101,17 @@ def cover_own_need(system: System, outlook: Outlook) -> Array:
 def follow_prices(system: System, outlook: Outlook) -> Array:
     """Return battery powers: charge in the day's cheap hours, serve need in its dear ones.
 
-    In between, surplus is stored. A flat day has neither, so that nothing moves but surplus.
+    In between, surplus is stored. Where the day's spread does not pay for a cycle, the battery
+    covers its own need instead.
     """
-    if outlook.price <= outlook.cheap < outlook.dear:
-        return -outlook.charge_kw
-    if outlook.price >= outlook.dear > outlook.cheap:
-        return cover_own_need(system, outlook)
-    return np.minimum(cover_own_need(system, outlook), 0.0)
+    own = cover_own_need(system, outlook)
+    if outlook.price <= outlook.cheap:
+        timed = -outlook.charge_kw
+    elif outlook.price >= outlook.dear:
+        timed = own
+    else:
+        timed = np.minimum(own, 0.0)
+    return np.where(outlook.pays, timed, own)
 
 
 class RulePolicy:
@@ -179,7 +186,10 @@ class _Hour:
         prices = forecast.price_buy[: system.steps_per_day]
         cheap, dear = np.quantile(prices, [CHEAP, DEAR])
         price = float(forecast.price_buy[lead])
-        outlook = Outlook(need, price, float(cheap), float(dear), room, content)
+        there_and_back = table[:, P.eta_charge] * table[:, P.eta_discharge]
+        wear = system.physics.wear.mean(axis=1) * table[:, P.eta_charge]
+        pays = dear * there_and_back - cheap > wear
+        outlook = Outlook(need, price, float(cheap), float(dear), pays, room, content)
         self.battery_kw = rule(system, outlook)
         self._trade(need, lead)
         charge, discharge = np.maximum(-self.battery_kw, 0.0), np.maximum(self.battery_kw, 0.0)

@@ -1,7 +1,7 @@
 """Evaluation records: one flat row per (suite, split, episode, policy), one Parquet file each.
 
-A record is written under a temporary name and renamed, so a file that exists is whole. Beside the
-first episode's record lies its trajectory (`.npz`), from which the report draws a day.
+A record is written under a temporary name and renamed, so a file that exists is whole. The first
+episode's trajectory is kept too (`.npz`, in a folder of its own): the report draws a day from it.
 """
 
 import hashlib
@@ -45,8 +45,15 @@ class Cell:
 
     def file(self, folder: Path) -> Path:
         """Return where the cell's record lies in a results folder."""
+        return self._place(folder / "records", ".parquet")
+
+    def trajectory_file(self, folder: Path) -> Path:
+        """Return where the cell's trajectory lies: not among the records, which read as one table."""
+        return self._place(folder / "trajectories", ".npz")
+
+    def _place(self, folder: Path, suffix: str) -> Path:
         parts = [_file_name(part) for part in (self.suite, self.split, self.policy)]
-        return folder.joinpath("records", *parts, f"{self.episode:05d}.parquet")
+        return folder.joinpath(*parts, f"{self.episode:05d}{suffix}")
 
     def __str__(self) -> str:
         """Return the key in words."""
@@ -175,7 +182,7 @@ def is_done(folder: Path, cell: Cell, origin: Origin) -> bool:
     file = cell.file(folder)
     if not file.exists():
         return False
-    if cell.episode == DRAWN_EPISODE and not file.with_suffix(".npz").exists():
+    if cell.episode == DRAWN_EPISODE and not cell.trajectory_file(folder).exists():
         return False
     record = read_record(file)
     return record["status"] == "ok" and is_current(record, origin)
@@ -187,8 +194,8 @@ def is_current(record: EvaluationRecord, origin: Origin) -> bool:
 
 
 def write_trajectory(folder: Path, cell: Cell, trajectory: Trajectory) -> Path:
-    """Keep what happened in one episode beside its record, as plain arrays."""
-    file = cell.file(folder).with_suffix(".npz")
+    """Keep what happened in one episode, as plain arrays."""
+    file = cell.trajectory_file(folder)
     arrays = {name: getattr(trajectory, name) for name in _ARRAYS}
 
     def write(temporary: Path) -> None:
@@ -201,7 +208,7 @@ def write_trajectory(folder: Path, cell: Cell, trajectory: Trajectory) -> Path:
 
 def read_trajectory(folder: Path, cell: Cell, system: System) -> Trajectory | None:
     """Return what was kept of an episode, or None if nothing was."""
-    file = cell.file(folder).with_suffix(".npz")
+    file = cell.trajectory_file(folder)
     if not file.exists():
         return None
     with np.load(file, allow_pickle=False) as kept:

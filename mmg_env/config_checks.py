@@ -80,6 +80,10 @@ def system_problems(config: "SystemConfig") -> Iterator[Problem]:
 
 def system_remarks(config: "SystemConfig") -> Iterator[str]:
     """Yield what is legal but probably not meant."""
+    if config.pool.enabled and (len(config.members) > 1 or config.ces is not None):
+        for index, member in enumerate(config.members):
+            if member.link_kw == 0:
+                yield f"members[{index}].link_kw: 0 keeps {member.name} out of the pool"
     ces = config.ces
     if ces is None or ces.market.export_kw is None:
         return

@@ -5,8 +5,8 @@ Every member's day is its nominal profile times a season (common) times one of f
 noise with a common factor per kind of series; the grid tariff deviates by at most
 `tariff_deviation` with a daily budget.
 
-Source: probabilities and the tariff's uncertainty from Bian & Ji 2025; multipliers, seasons and
-noise are our choice (docs/model.md section 7).
+Source: the probabilities, and that the tariff is uncertain, are Bian & Ji's (2025); all other numbers
+are our choice (docs/model.md section 7).
 """
 
 from functools import lru_cache
