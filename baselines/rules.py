@@ -36,7 +36,7 @@ class Idle:
     def reset(self, rng: np.random.Generator) -> None:
         """Nothing to forget."""
 
-    def act(self, observation: Array, info: Mapping[str, Any]) -> Array:  # noqa: ARG002
+    def act(self, observation: NDArray[Any], info: Mapping[str, Any]) -> Array:  # noqa: ARG002
         """Return the idle action."""
         return self._vector
 
@@ -53,7 +53,7 @@ class Random:
         """Take the episode's randomness."""
         self._rng = rng
 
-    def act(self, observation: Array, info: Mapping[str, Any]) -> Array:  # noqa: ARG002
+    def act(self, observation: NDArray[Any], info: Mapping[str, Any]) -> Array:  # noqa: ARG002
         """Return a random action."""
         return self._rng.uniform(-1.0, 1.0, self._size)
 
@@ -126,7 +126,7 @@ class RulePolicy:
     def reset(self, rng: np.random.Generator) -> None:
         """Nothing to forget."""
 
-    def act(self, observation: Array, info: Mapping[str, Any]) -> Array:  # noqa: ARG002
+    def act(self, observation: NDArray[Any], info: Mapping[str, Any]) -> Array:  # noqa: ARG002
         """Return this hour's wishes and, at a day's first step, its commitments."""
         public: PublicInfo = info["public"]
         day = self._system.steps_per_day
@@ -186,9 +186,7 @@ class _Hour:
         prices = forecast.price_buy[: system.steps_per_day]
         cheap, dear = np.quantile(prices, [CHEAP, DEAR])
         price = float(forecast.price_buy[lead])
-        there_and_back = table[:, P.eta_charge] * table[:, P.eta_discharge]
-        wear = system.physics.wear.mean(axis=1) * table[:, P.eta_charge]
-        pays = dear * there_and_back - cheap > wear
+        pays = _cycle_pays(system, prices, float(cheap), float(dear))
         outlook = Outlook(need, price, float(cheap), float(dear), pays, room, content)
         self.battery_kw = rule(system, outlook)
         self._trade(need, lead)
@@ -230,6 +228,20 @@ class _Hour:
         self.pool_kw[ces] = np.clip(receive - send, low, high)
         sent, received = max(0.0, -self.pool_kw[ces]), max(0.0, self.pool_kw[ces])
         return float(sent / eta - eta * received - self.battery_kw[ces])
+
+
+def _cycle_pays(system: System, prices: Array, cheap: float, dear: float) -> NDArray[np.bool_]:
+    """Return whether storing from the cheap to the dear hours earns its losses and wear.
+
+    Wear is that of a cycle between the limits of the state of charge, per kWh charged.
+    """
+    table, wear = system.physics.table, system.physics.wear
+    depth = table[:, P.soc_max] - table[:, P.soc_min]
+    used = np.arange(wear.shape[1]) < np.maximum(depth[:, None] * wear.shape[1], 1.0)
+    worn = (wear * used).sum(axis=1) / used.sum(axis=1)
+    bought, saved = prices[prices <= cheap].mean(), prices[prices >= dear].mean()
+    delivered = table[:, P.eta_charge] * table[:, P.eta_discharge]
+    return np.asarray(saved * delivered - bought > worn * table[:, P.eta_charge])
 
 
 def _chp_power(system: System, forecast: Forecast, lead: int) -> Array:

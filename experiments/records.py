@@ -48,7 +48,7 @@ class Cell:
         return self._place(folder / "records", ".parquet")
 
     def trajectory_file(self, folder: Path) -> Path:
-        """Return where the cell's trajectory lies: not among the records, which read as one table."""
+        """Return where its trajectory lies: not among the records, which read as one table."""
         return self._place(folder / "trajectories", ".npz")
 
     def _place(self, folder: Path, suffix: str) -> Path:

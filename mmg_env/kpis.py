@@ -42,7 +42,7 @@ def energy_kpis(system: System, trajectory: Trajectory) -> dict[str, float]:
         return float(trajectory.flow(column).sum()) * dt_h
 
     imported = trajectory.flow(F.import_kw).sum(axis=1)
-    gas_kg = system.physics.world[W.gas_kg_per_m3] * float(trajectory.flow(F.gas_m3).sum())
+    gas_kg = float(system.physics.world[W.gas_kg_per_m3] * trajectory.flow(F.gas_m3).sum())
     load = float(episode.load_kw.sum()) * dt_h
     renewable = float((episode.wind_kw + episode.pv_kw).sum()) * dt_h
     exported = float(trajectory.flow(F.export_kw)[:, :members].sum()) * dt_h

@@ -5,8 +5,8 @@ Every member's day is its nominal profile times a season (common) times one of f
 noise with a common factor per kind of series; the grid tariff deviates by at most
 `tariff_deviation` with a daily budget.
 
-Source: the probabilities, and that the tariff is uncertain, are Bian & Ji's (2025); all other numbers
-are our choice (docs/model.md section 7).
+Source: the probabilities, and that the tariff is uncertain, are Bian & Ji's (2025); all other
+numbers are our choice (docs/model.md section 7).
 """
 
 from functools import lru_cache
@@ -18,6 +18,7 @@ from scipy.special import ndtr
 
 from mmg_env.config import FlatTariff, ScenesSource, TouTariff
 from mmg_env.episode import (
+    UNBOUNDED,
     Belief,
     Episode,
     ErrorModel,
@@ -26,7 +27,7 @@ from mmg_env.episode import (
     physical_bounds,
 )
 from mmg_env.errors import InputError
-from mmg_env.layout import MEMBER_SERIES, X
+from mmg_env.layout import MEMBER_SERIES, P, X
 from mmg_env.sources.random import autoregressive, stream, student
 from mmg_env.system import System
 
@@ -42,12 +43,13 @@ SCENES: Final = np.array(
         (0.9, 0.95, 1.1, 1.1),
     ]
 )
+# Heat is 1 in winter, so that the nominal day is the coldest: boilers are sized for that day.
 SEASONS: Final = np.array(
     [
-        (1.1, 1.0, 0.95, 0.8),
-        (0.8, 1.2, 1.1, 0.25),
-        (1.0, 0.95, 0.95, 0.7),
-        (1.15, 0.7, 1.0, 1.5),
+        (1.1, 1.0, 0.95, 0.53),
+        (0.8, 1.2, 1.1, 0.17),
+        (1.0, 0.95, 0.95, 0.47),
+        (1.15, 0.7, 1.0, 1.0),
     ]
 )
 WINTER: Final = 3
@@ -230,5 +232,7 @@ def _error_model(system: System) -> ErrorModel:
         4 * members
     )
     low, high = physical_bounds(system)
+    boiler_kw = system.column(P.boiler_kw)[:members]
+    high[3 * members : 4 * members] = np.where(boiler_kw > 0.0, boiler_kw, UNBOUNDED)
     days = [_innovations(system, "train", i, 24) for i in range(FITTING_DAYS)]
     return ErrorModel(path, _phi(system), np.concatenate(days), low, high)
