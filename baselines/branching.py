@@ -42,7 +42,12 @@ class Node:
 
 
 class Search:
-    """Branch and bound over one model that a solver holds; the solver's bounds change with it."""
+    """Branch and bound over one model that a solver holds; the solver's bounds change with it.
+
+    Attributes:
+        best: best solution so far, if any; its bound means nothing.
+        relaxed: (columns,) solution without commitments and directions.
+    """
 
     def __init__(
         self, solver: Solver, numbers: Numbers, binary: Integers, pairs: Pairs
@@ -58,6 +63,7 @@ class Search:
         self._solver = solver
         self._binary = binary
         self._pairs = pairs
+        # Sorted, because positions are looked up by bisection.
         sides = np.concatenate([binary, pairs.first.ravel(), pairs.second.ravel()])
         self._columns = np.unique(sides[sides >= 0])
         self._numbers = numbers
@@ -66,6 +72,7 @@ class Search:
         self._cut = np.inf
         self._basis: Any = None
         self.best: Answer | None = None
+        self.relaxed: Array = np.zeros(0)
 
     @property
     def lower(self) -> float:
@@ -86,10 +93,10 @@ class Search:
         """
         at = self._columns
         root = self._node(self._numbers.lower[at], self._numbers.upper[at], None)
-        self._basis = root.basis
+        self._basis, self.relaxed = root.basis, root.x
         self._keep(root)
         if self._open:
-            self._round(root)
+            self._round(root, gap)
         solved = 0
         while self._open and solved < nodes:
             node = heapq.heappop(self._open)
@@ -167,12 +174,12 @@ class Search:
         lower[at] = upper[at] = value
         return lower, upper
 
-    def _round(self, node: Node) -> None:
-        """Look for solutions near a node's relaxation."""
+    def _round(self, node: Node, gap: float) -> None:
+        """Look for solutions near a node's relaxation, until the gap is closed."""
         tried: set[bytes] = set()
         for threshold in THRESHOLDS:
             wish = (node.x[self._binary] > threshold).astype(float)
-            if wish.tobytes() not in tried:
+            if wish.tobytes() not in tried and not self._closes(node.bound, gap):
                 tried.add(wish.tobytes())
                 self._repair(node, wish)
 

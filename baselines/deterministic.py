@@ -26,6 +26,7 @@ from baselines.window import Values, make_plan, settle, window_data
 from mmg_env.episode import Episode
 from mmg_env.kernel import reset_state
 from mmg_env.layout import P, W
+from mmg_env.state import State
 from mmg_env.system import System
 
 Array = NDArray[np.float64]
@@ -62,8 +63,7 @@ def perfect_foresight(system: System, episode: Episode, gap: float = MIP_GAP) ->
     """
     days = episode.steps // system.steps_per_day
     compiled = compiled_model(system, horizon_of(system, 0, days))
-    state = np.empty(system.state_size)
-    reset_state(system.physics, state)
+    state = first_state(system)
     rates = np.full(len(set(compiled.periods)), system.physics.world[W.demand_charge_per_kw])
     numbers = fill(compiled, window_data(system, state, episode.values, rates))
     solver = Solver(compiled)
@@ -74,6 +74,13 @@ def perfect_foresight(system: System, episode: Episode, gap: float = MIP_GAP) ->
     settle(system, numbers, values, episode.values)
     plan = make_plan(system, numbers, values, episode.values)
     return Solution(plan, plan.cost, min(bound, plan.cost), "optimal")
+
+
+def first_state(system: System) -> State:
+    """Return the state at reset."""
+    row = np.empty(system.state_size)
+    reset_state(system.physics, row)
+    return State(system, row)
 
 
 def solve_exactly(
@@ -87,7 +94,7 @@ def solve_exactly(
     Raises:
         SolverError: HiGHS proved no optimum, or overlaps kept coming up.
     """
-    pairs = find_pairs(compiled, numbers, steps_per_day)
+    pairs = find_pairs(compiled, numbers, steps_per_day=steps_per_day)
     search = Search(solver, numbers, compiled.binary, pairs)
     if search.run(gap, NODES):
         assert search.best is not None

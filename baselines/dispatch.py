@@ -21,6 +21,7 @@ Source: docs/model.md sections 1 to 6.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -162,6 +163,7 @@ class Dispatch:
             self.bill.append(item)
 
 
+@lru_cache(maxsize=1024)
 def wear_groups(system: System, p: int) -> tuple[Array, Array, NDArray[np.int64]]:
     """Return a battery's wear segments with equal neighbours merged.
 

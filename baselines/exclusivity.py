@@ -67,17 +67,26 @@ class Pairs:
         return first, second
 
 
-def find_pairs(compiled: Compiled, numbers: Numbers, steps_per_day: int) -> Pairs:
-    """Return all pairs to which the bounds leave a choice."""
+def find_pairs(
+    compiled: Compiled, numbers: Numbers, steps: slice = slice(None), steps_per_day: int = 1
+) -> Pairs:
+    """Return all pairs to which the bounds leave a choice.
+
+    Args:
+        compiled: the model.
+        numbers: its bounds.
+        steps: steps of the model to look at.
+        steps_per_day: for the groups.
+    """
     first, second, group = [], [], []
     for number, names in enumerate(FAMILIES):
         if names[0][0] not in compiled.columns:
             continue
-        sides = [_columns(compiled, side, "planned_kw" in names[0]) for side in names]
-        rows, steps = np.nonzero((sides[0][0] >= 0) & (sides[1][0] >= 0))
-        first.append(sides[0][:, rows, steps].T)
-        second.append(sides[1][:, rows, steps].T)
-        group.append((number * 1000 + rows) * 1000 + steps // steps_per_day)
+        sides = [_columns(compiled, side, "planned_kw" in names[0])[..., steps] for side in names]
+        rows, hours = np.nonzero((sides[0][0] >= 0) & (sides[1][0] >= 0))
+        first.append(sides[0][:, rows, hours].T)
+        second.append(sides[1][:, rows, hours].T)
+        group.append((number * 1000 + rows) * 1000 + hours // steps_per_day)
     none = np.zeros((0, 2), dtype=np.int64)
     pairs = [np.concatenate([none, *side]) for side in (first, second)]
     most = [_most(numbers, side) for side in pairs]

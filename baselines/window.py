@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from baselines.compiled import Compiled, Numbers, ledger_entries
 from baselines.dispatch import wear_groups
 from baselines.solution import Plan
-from mmg_env.kernel import N_ACTION, N_STATE
+from mmg_env.kernel import N_ACTION
 from mmg_env.layout import A, F, L, P, S, W, X
+from mmg_env.state import State
 from mmg_env.system import UNLIMITED_KW, System
 
 Array = NDArray[np.float64]
@@ -61,32 +62,25 @@ class Values:
         self.x[columns[columns >= 0]] = part[columns >= 0]
 
 
-def window_data(system: System, state: Array, rows: Array, rates: Array) -> dict[str, Array]:
+def window_data(system: System, state: State, rows: Array, rates: Array) -> dict[str, Array]:
     """Return the data of a model that starts at a day's first step.
 
     Args:
         system: the system.
-        state: (state_size,) state at the first step.
+        state: state at the first step.
         rows: (steps, columns) exogenous values of the window's steps.
         rates: (periods,) demand charge of each of the model's periods, currency/kW.
     """
     return _state_data(system, state) | _series_data(system, rows) | {"demand_rate": rates}
 
 
-def blocks(system: System, state: Array) -> Array:
-    """Return the participants' blocks of a state, (participants, block_size)."""
-    count = len(system.participants)
-    return state[: count * system.block_size].reshape(count, system.block_size)
-
-
-def _state_data(system: System, state: Array) -> dict[str, Array]:
+def _state_data(system: System, state: State) -> dict[str, Array]:
     """Return what the state says; the import peak starts at what is in it."""
-    own = blocks(system, state)
-    capacity = own[:, S.capacity_kwh]
-    segments = own[:, N_STATE : N_STATE + system.segments]
-    energy = segments.sum(axis=1)
+    capacity, energy = state.capacity_kwh, state.energy_kwh
+    segments = state.segments_kwh
     room, start = np.zeros_like(segments), np.zeros_like(segments)
-    for p in range(len(own)):
+    chp_kw = state.column(S.chp_kw)
+    for p in range(len(segments)):
         _, share, group = wear_groups(system, p)
         start[p, : len(share)] = np.bincount(group, weights=segments[p])
         room[p, : len(share)] = np.maximum(share * capacity[p], start[p, : len(share)])
@@ -97,11 +91,11 @@ def _state_data(system: System, state: Array) -> dict[str, Array]:
         "energy_max_kwh": np.maximum(system.column(P.soc_max) * capacity, energy),
         "segment_start_kwh": start,
         "segment_max_kwh": room,
-        "chp_before_kw": own[:, S.chp_kw],
-        "chp_was_on": (own[:, S.chp_kw] > 0.0).astype(float),
-        "backlog_start_kwh": own[:, S.backlog_kwh],
-        "virtual_start_kwh": own[:, S.virtual_kwh],
-        "peak_before_kw": own[:, S.peak_kw],
+        "chp_before_kw": chp_kw,
+        "chp_was_on": (chp_kw > 0.0).astype(float),
+        "backlog_start_kwh": state.column(S.backlog_kwh),
+        "virtual_start_kwh": state.column(S.virtual_kwh),
+        "peak_before_kw": state.column(S.peak_kw),
     }
     if system.has_ces:
         data["rentable_kwh"] = system.physics.world[W.overbooking] * capacity[-1:]

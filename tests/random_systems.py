@@ -18,7 +18,6 @@ from mmg_env.episode import (
     lead_steps,
     physical_bounds,
 )
-from mmg_env.errors import ConfigWarning
 from mmg_env.layout import X
 from mmg_env.sources.random import autoregressive
 from mmg_env.system import System, build_system
@@ -64,7 +63,7 @@ def random_config(seed: int) -> SystemConfig:
         "day_ahead": {"pool": bool(rng.random() < 0.4), "grid": bool(rng.random() < 0.4)},
     }
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
+        warnings.simplefilter("ignore", UserWarning)
         return SystemConfig.model_validate(raw)
 
 

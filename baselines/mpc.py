@@ -1,0 +1,109 @@
+"""Model predictive control: every hour, plan against the point forecast, do the first hour.
+
+At a day's first step the plan also commits the day: rent, pool schedule, grid nomination. Units
+are committed to 0 or 1 for the next three hours only, and directions are decided for the current
+hour only; later hours are relaxed. On the shipped suites that costs no more than deciding all of
+the horizon (differences lie within what equally good plans differ by) and takes half the time.
+
+Source: textbook rolling horizon; docs/model.md section 2 for who knows what when.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.branching import Search
+from baselines.compiled import Compiled
+from baselines.exclusivity import find_pairs
+from baselines.highs import Solver
+from baselines.rolling_horizon import window_at, window_numbers, window_rows
+from baselines.window import Values, requests
+from mmg_env.actions import ActionCodec
+from mmg_env.episode import Forecast
+from mmg_env.public import PublicInfo
+from mmg_env.state import State
+from mmg_env.system import System
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+WHOLE_HOURS: Final = 3  # steps in which units are on or off, not in between
+GAP: Final = 1e-3
+NODES: Final = 10
+
+
+@dataclass
+class Solvers:
+    """Warm solvers by model; a fresh one makes an episode independent of those before."""
+
+    held: dict[Compiled, Solver] = field(default_factory=dict)
+
+    def of(self, compiled: Compiled) -> Solver:
+        """Return the solver of a model."""
+        if compiled not in self.held:
+            self.held[compiled] = Solver(compiled, {"presolve": "off"})
+        return self.held[compiled]
+
+
+def plan_from(
+    system: System,
+    state: State,
+    forecast: Forecast,
+    solvers: Solvers,
+    whole_hours: int = WHOLE_HOURS,
+) -> Array:
+    """Return the wishes of one step, (request_size,), planned against a point forecast.
+
+    Args:
+        system: the system.
+        state: state at the start of the step.
+        forecast: issued at the step.
+        solvers: warm starts.
+        whole_hours: steps from now in which commitments are 0 or 1.
+
+    Raises:
+        SolverError: HiGHS proved no optimum.
+    """
+    window = window_at(system, forecast.issue)
+    rows = window_rows(system, window, forecast)
+    compiled, numbers = window_numbers(system, window, state, rows)
+    solver = solvers.of(compiled)
+    solver.load(numbers)
+    binary = _commitments(compiled, window.hour, whole_hours)
+    pairs = find_pairs(compiled, numbers, slice(window.hour, window.hour + 1))
+    search = Search(solver, numbers, binary, pairs)
+    search.run(GAP, NODES)
+    search.release()
+    x = search.relaxed if search.best is None else search.best.x
+    return requests(system, Values(compiled, x), rows)[window.hour]
+
+
+def _commitments(compiled: Compiled, hour: int, whole_hours: int) -> Integers:
+    """Return the columns of the commitments of the next steps."""
+    if "chp_on" not in compiled.columns:
+        return np.zeros(0, dtype=np.int64)
+    columns = compiled.columns["chp_on"][:, hour + 1 : hour + 1 + whole_hours].ravel()
+    return columns[columns >= 0]
+
+
+class Mpc:
+    """Deterministic model predictive control as a policy."""
+
+    def __init__(self, system: System) -> None:
+        """Take the system; models are compiled when first needed."""
+        self._system = system
+        self._codec = ActionCodec(system)
+        self._solvers = Solvers()
+
+    def reset(self, rng: np.random.Generator) -> None:  # noqa: ARG002
+        """Forget the last episode's warm starts."""
+        self._solvers = Solvers()
+
+    def act(self, observation: NDArray[Any], info: Mapping[str, Any]) -> Array:  # noqa: ARG002
+        """Return this hour's wishes and, at a day's first step, its commitments."""
+        public: PublicInfo = info["public"]
+        request = plan_from(self._system, public.state, public.forecast, self._solvers)
+        return np.clip(self._codec.encode(request), -1.0, 1.0)
