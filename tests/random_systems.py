@@ -139,13 +139,16 @@ def _ces(rng: Rng, deep: bool) -> dict[str, Any]:
     }
 
 
-def random_episode(system: System, seed: int, certain: bool = False) -> Episode:
+def random_episode(
+    system: System, seed: int, certain: bool = False, calm: bool = False
+) -> Episode:
     """Return a random episode with outages, calls, negative prices.
 
     Args:
         system: a system of `random_config`.
         seed: of the episode.
         certain: whether forecasts are exact.
+        calm: whether there is neither outage nor call, which no forecast foresees.
     """
     rng = np.random.default_rng([seed, 2])
     members = len(system.members)
@@ -163,6 +166,9 @@ def random_episode(system: System, seed: int, certain: bool = False) -> Episode:
             truth[:, kind * members + m] = size * rng.uniform(low, 1.0, rows)
     truth[:, members : 2 * members] *= _daylight(system, rows)[:, None]
     truth[:, 4 * members :] = _shared(rng, rows)
+    if calm:
+        truth[:, 4 * members + X.spin_call] = 0.0
+        truth[:, 4 * members + X.grid_up] = truth[:, 4 * members + X.derating]
     model, scale, errors = _errors(system, rng, rows, certain)
     deviation = np.where(model.path >= 0, errors[:, model.path], 0.0)
     belief = Belief(truth - scale * deviation, scale, errors)
