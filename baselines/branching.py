@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from baselines.compiled import Numbers
 from baselines.exclusivity import OVERLAP_KW, Pairs
-from baselines.highs import Answer, Infeasible, Solver
+from baselines.highs import Answer, InfeasibleError, Solver
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -49,9 +49,7 @@ class Search:
         relaxed: (columns,) solution without commitments and directions.
     """
 
-    def __init__(
-        self, solver: Solver, numbers: Numbers, binary: Integers, pairs: Pairs
-    ) -> None:
+    def __init__(self, solver: Solver, numbers: Numbers, binary: Integers, pairs: Pairs) -> None:
         """Take a loaded solver.
 
         Args:
@@ -88,7 +86,7 @@ class Search:
             nodes: most LPs for children.
 
         Raises:
-            Infeasible: the relaxation has no solution.
+            InfeasibleError: the relaxation has no solution.
             SolverError: an LP failed.
         """
         at = self._columns
@@ -107,7 +105,7 @@ class Search:
                 solved += 1
                 try:
                     self._keep(self._node(lower, upper, node.basis))
-                except Infeasible:
+                except InfeasibleError:
                     continue
         return self.best is not None and self._closes(self.lower, gap)
 
@@ -197,7 +195,7 @@ class Search:
             upper[np.searchsorted(self._columns, closed[closed >= 0])] = 0.0
             try:
                 answer = self._solve(lower, upper, node.basis)
-            except Infeasible:
+            except InfeasibleError:
                 return
             x = answer.x
             if self._whole(x):

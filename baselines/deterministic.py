@@ -16,13 +16,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from baselines.branching import Search
-from baselines.compiled import Compiled, Numbers, compile_dispatch, fill
+from baselines.compiled import Compiled, Numbers, fill
 from baselines.dispatch import Horizon
 from baselines.dispatch_ces import build_dispatch
 from baselines.exclusivity import OVERLAP_KW, Pairs, find_pairs, forbid
 from baselines.highs import MIP_GAP, Solver, SolverError
+from baselines.plans import Values, make_plan, settle
 from baselines.solution import Solution
-from baselines.window import Values, make_plan, settle, window_data
+from baselines.standard_form import compile_dispatch
+from baselines.window import window_data
 from mmg_env.episode import Episode
 from mmg_env.kernel import reset_state
 from mmg_env.layout import P, W
@@ -150,7 +152,9 @@ def _spread(pairs: Pairs, overlaps: Integers, forbidden: Integers) -> Integers:
 
 
 def add_heat_cuts(system: System, compiled: Compiled, solver: Solver, heat_kw: Array) -> None:
-    """Say that a unit that is off gives no heat, however little heat is wanted::
+    """Say that a unit that is off gives no heat, however little heat is wanted.
+
+    ::
 
         boiler + unserved_heat + min(heat load, ratio * P) * u >= heat load
 

@@ -1,26 +1,22 @@
-"""The community storage in the dispatch model: converter, virtual batteries, reserve, market.
+"""The community storage in the dispatch model, and the whole model.
+
+Converter, virtual batteries, reserve, energy market.
 
 Source: docs/model.md sections 1 to 3; the converter is that of Bian & Ji 2025 (BdC), reserve that
 of Bayat et al. 2026 ("multi-market"), the formulas are our choice.
 """
 
-from baselines.dispatch import (
-    Dispatch,
-    Expression,
-    Horizon,
-    Item,
+from baselines.dispatch import Dispatch, Expression, Horizon, Item
+from baselines.dispatch_community import (
     add_balance,
-    add_chp,
     add_cost,
     add_demand_charge,
-    add_flex,
     add_grid,
-    add_heat,
     add_nomination,
     add_pool,
-    add_storage,
     add_terminal,
 )
+from baselines.dispatch_devices import add_chp, add_flex, add_heat, add_storage
 from mmg_env.layout import L, P, W
 from mmg_env.system import System
 
@@ -70,8 +66,8 @@ def add_virtual(d: Dispatch) -> None:
     def most(m: int, _: int) -> float:
         return min(d.fact(m, P.rental_max_kw), d.fact(m, P.link_kw))
 
-    kwh = d.variable("rental_kwh", _by_day(rows, days), lambda m, _: d.fact(m, P.rental_max_kwh))
-    kw = d.variable("rental_kw", _by_day(rows, days), lambda m, _: d.fact(m, P.rental_max_kw))
+    kwh = d.variable("rental_kwh", _by_day(rows, days), d.rated(P.rental_max_kwh))
+    kw = d.variable("rental_kw", _by_day(rows, days), d.rated(P.rental_max_kw))
     into = d.variable("virtual_in_kw", d.hours(rows), most)
     out = d.variable("virtual_out_kw", d.hours(rows), most)
     energy = d.variable("virtual_kwh", d.moments(rows))
@@ -209,9 +205,11 @@ def _add_headroom(d: Dispatch, ces: int) -> None:
 
 
 def add_ces(d: Dispatch) -> None:
-    """The storage's bus behind its converter, and its energy market::
+    """The storage's bus behind its converter, and its energy market.
 
-        duty = sum_m (out[m] / (eta_B (1-loss)) - eta_B (1-loss) in[m]) + sent/eta_B - eta_B received
+    With through = eta_B * (1 - loss)::
+
+        duty = sum_m (out[m] / through - through * in[m]) + sent / eta_B - eta_B * received
         import - export + unserved - spill = duty - battery
     """
     if not d.system.has_ces:

@@ -4,7 +4,7 @@ Charging while discharging, or receiving while sending, burns energy. A linear m
 wherever energy has a negative value, which needs no negative price. Overlaps are looked for in a
 solution; the search then closes one side of a pair, or a binary z does::
 
-    a <= a_max * z,   b <= b_max * (1 - z)
+    a <= a_max * z, b <= b_max * (1 - z)
 
 Source: docs/model.md section 10, "Exclusivity".
 """

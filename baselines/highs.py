@@ -29,7 +29,7 @@ class SolverError(RuntimeError):
     """The solver did not prove an optimum; the text names the model and the status."""
 
 
-class Infeasible(SolverError):
+class InfeasibleError(SolverError):
     """There is no solution within the bounds."""
 
 
@@ -60,7 +60,10 @@ class Solver:
     """A HiGHS object that holds one model; the only mutable thing among the optimisers."""
 
     def __init__(
-        self, compiled: Compiled, options: Mapping[str, Any] = OPTIONS, limit_s: float = TIME_LIMIT_S
+        self,
+        compiled: Compiled,
+        options: Mapping[str, Any] = OPTIONS,
+        limit_s: float = TIME_LIMIT_S,
     ) -> None:
         """Hand the matrix over once.
 
@@ -77,7 +80,8 @@ class Solver:
         self._columns = compiled.matrix.shape[1]
         self._rows = compiled.matrix.shape[0]
         self._integers = np.zeros(0, dtype=np.int32)
-        self._highs = highspy.Highs()
+        # Its types are incomplete.
+        self._highs: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         for option, value in OPTIONS.items() | options.items():
             self.set_option(option, value)
         self._check(self._highs.passModel(_empty_model(compiled)), "passing the model")
@@ -152,7 +156,7 @@ class Solver:
         """Solve with every column continuous.
 
         Raises:
-            Infeasible: there is no solution.
+            InfeasibleError: there is no solution.
             SolverError: the status is not optimal.
         """
         self.continuous()
@@ -216,7 +220,7 @@ class Solver:
         status = self._highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             text = self._highs.modelStatusToString(status)
-            error = Infeasible if status in NO_SOLUTION else SolverError
+            error = InfeasibleError if status in NO_SOLUTION else SolverError
             raise error(f"model {self._name}: HiGHS stopped with status {text!r}")
 
     def _check(self, status: Any, what: str) -> None:

@@ -19,11 +19,11 @@ from baselines.branching import Search
 from baselines.compiled import Compiled
 from baselines.exclusivity import find_pairs
 from baselines.highs import Solver
+from baselines.plans import Values, requests
 from baselines.rolling_horizon import window_at, window_numbers, window_rows
-from baselines.window import Values, requests
 from mmg_env.actions import ActionCodec
-from mmg_env.episode import Forecast
 from mmg_env.public import PublicInfo
+from mmg_env.series import Forecast
 from mmg_env.state import State
 from mmg_env.system import System
 
@@ -78,7 +78,8 @@ def plan_from(
     search.run(GAP, NODES)
     search.release()
     x = search.relaxed if search.best is None else search.best.x
-    return requests(system, Values(compiled, x), rows)[window.hour]
+    wishes: Array = requests(system, Values(compiled, x), rows)[window.hour]
+    return wishes
 
 
 def _commitments(compiled: Compiled, hour: int, whole_hours: int) -> Integers:
@@ -86,7 +87,8 @@ def _commitments(compiled: Compiled, hour: int, whole_hours: int) -> Integers:
     if "chp_on" not in compiled.columns:
         return np.zeros(0, dtype=np.int64)
     columns = compiled.columns["chp_on"][:, hour + 1 : hour + 1 + whole_hours].ravel()
-    return columns[columns >= 0]
+    found: Integers = columns[columns >= 0]
+    return found
 
 
 class Mpc:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from baselines.compiled import Compiled, Numbers, fill
 from baselines.deterministic import compiled_model, horizon_of
 from baselines.window import window_data
-from mmg_env.episode import Forecast
 from mmg_env.kernel import clear_pool
 from mmg_env.layout import F, S, W, X
+from mmg_env.series import Forecast
 from mmg_env.state import State
 from mmg_env.system import System
 
@@ -72,13 +72,16 @@ def window_at(system: System, step: int) -> Window:
 
 def window_model(system: System, window: Window) -> Compiled:
     """Return the compiled model of a window; hours of a day share it."""
-    return compiled_model(system, horizon_of(system, window.first // system.steps_per_day, window.days))
+    return compiled_model(
+        system, horizon_of(system, window.first // system.steps_per_day, window.days)
+    )
 
 
 def demand_rates(system: System, window: Window) -> Array:
     """Return each period's demand charge, prorated by lookahead over time left in the period.
 
-    A week's charge weighs on a day's plan by the day's share of what is left of the week.
+    A week's charge weighs on a day's plan by the day's share of what is left of the week, or of
+    the episode where that ends before.
     """
     world = system.physics.world
     length = round(float(world[W.demand_period_steps]))
@@ -86,7 +89,7 @@ def demand_rates(system: System, window: Window) -> Array:
     rates = []
     begin = window.step
     while begin < end:
-        period_end = begin - begin % length + length
+        period_end = min(begin - begin % length + length, system.episode_steps)
         rates.append((min(period_end, end) - begin) / (period_end - begin))
         begin = period_end
     return np.asarray(world[W.demand_charge_per_kw] * np.array(rates))
@@ -115,7 +118,8 @@ def window_numbers(
     if window.hour > 0:
         _cut_off(compiled, numbers, window.hour)
         for name, start in STATE_COLUMNS.items():
-            _fix(compiled, numbers, name, (..., window.hour), data[start])
+            at = _fix(compiled, numbers, name, (..., window.hour), data[start])
+            numbers.cost[at] = 0.0  # output of the hour before has been paid
         _fix_commitments(system, compiled, numbers, window.hour, state)
     return compiled, numbers
 
@@ -142,14 +146,16 @@ def _cut_off(compiled: Compiled, numbers: Numbers, hour: int) -> None:
 
 def _fix(
     compiled: Compiled, numbers: Numbers, name: str, part: tuple[Any, ...], values: Array
-) -> None:
-    """Fix part of a variable to values over its leading indices, if there is such a variable."""
+) -> Integers:
+    """Fix part of a variable, if it exists, to values over its leading indices; return columns."""
     if name not in compiled.columns:
-        return
-    columns = compiled.columns[name][part]
+        return np.zeros(0, dtype=np.int64)
+    columns: Integers = compiled.columns[name][part]
     wanted = values[tuple(slice(0, n) for n in columns.shape)]
     there = columns >= 0
-    numbers.lower[columns[there]] = numbers.upper[columns[there]] = wanted[there]
+    at: Integers = columns[there]
+    numbers.lower[at] = numbers.upper[at] = wanted[there]
+    return at
 
 
 def _fix_commitments(

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmg_env.actions import Action, ActionCodec
-from mmg_env.episode import Forecast
 from mmg_env.kernel import nearest_chp
 from mmg_env.layout import A, P, S, W, X
 from mmg_env.public import PublicInfo
+from mmg_env.series import Forecast
 from mmg_env.system import System
 
 Array = NDArray[np.float64]

@@ -40,8 +40,8 @@ from mmg_env.config_devices import Count, Label, Model
 from mmg_env.config_file import config_directory
 from mmg_env.config_messages import problems_of
 from mmg_env.config_yaml import read_yaml
-from mmg_env.episode import split_size
 from mmg_env.errors import ConfigError, InputError
+from mmg_env.splits import split_size
 from mmg_env.system import System
 
 SPLITS: Final = ("train", "val", "test", "shift")

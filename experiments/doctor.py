@@ -88,7 +88,7 @@ def check_compiler() -> str:
     """Compile a function, and run one day of a community through the kernel."""
     import numba
 
-    from mmg_env.episode import nominal_episode
+    from mmg_env.splits import nominal_episode
     from mmg_env.system import load_system
     from mmg_env.trajectory import simulate
 

@@ -34,10 +34,10 @@ from experiments.records import (
     write_trajectory,
 )
 from mmg_env.env import CommunityEnv
-from mmg_env.episode import sample_episode
 from mmg_env.errors import ConfigWarning, InputError
 from mmg_env.kpis import kpis
 from mmg_env.rollout import rollout
+from mmg_env.splits import sample_episode
 from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory
 

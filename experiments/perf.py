@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from experiments.engine import live_through
 from experiments.records import Cell
 from mmg_env.env import CommunityEnv
-from mmg_env.episode import sample_episode
 from mmg_env.kernel import reset_state
 from mmg_env.layout import W
+from mmg_env.splits import sample_episode
+from mmg_env.state import State
 from mmg_env.system import System, load_system
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
@@ -206,7 +207,8 @@ def forecast_data(system: System, episodes: int) -> Iterator[Data]:
     for index in range(episodes):
         episode = sample_episode(system, "test", index)
         for t in range(episode.steps):
-            yield window_data(system, state, episode.forecast(t).values[:day], rate)
+            rows = episode.forecast(t).values[:day]
+            yield window_data(system, State(system, state), rows, rate)
 
 
 def solve_compiled(solver: Any, model: Any, data: Data) -> float:

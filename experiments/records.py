@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mmg_env.episode import sample_episode
 from mmg_env.errors import InputError
 from mmg_env.layout import L
+from mmg_env.splits import sample_episode
 from mmg_env.system import System
 from mmg_env.trajectory import Trajectory
 

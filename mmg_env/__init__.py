@@ -7,11 +7,13 @@ import gymnasium
 
 from mmg_env.config_file import suite_names
 from mmg_env.env import CommunityEnv
-from mmg_env.episode import Episode, Forecast, Scenarios, nominal_episode, sample_episode
+from mmg_env.episode import Episode
 from mmg_env.errors import ConfigError, InputError
 from mmg_env.kpis import kpis
 from mmg_env.public import PublicInfo
 from mmg_env.rollout import Policy, rollout
+from mmg_env.series import Forecast, Scenarios
+from mmg_env.splits import nominal_episode, sample_episode
 from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory
 from mmg_env.wrappers import CommitmentByPeriod, CommitmentByPolicy

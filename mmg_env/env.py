@@ -12,11 +12,12 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from mmg_env.actions import ActionCodec
-from mmg_env.episode import Episode, check_fits, nominal_episode, sample_episode, split_size
+from mmg_env.episode import Episode, check_fits
 from mmg_env.errors import InputError
 from mmg_env.hour import advance, observe
 from mmg_env.observation import ObservationCodec
 from mmg_env.run import Run, StepInfo
+from mmg_env.splits import nominal_episode, sample_episode, split_size
 from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory
 

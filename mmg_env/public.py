@@ -9,7 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from mmg_env.episode import Episode, Forecast
+from mmg_env.episode import Episode
+from mmg_env.series import Forecast
 from mmg_env.state import State
 from mmg_env.system import System
 

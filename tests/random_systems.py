@@ -10,15 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmg_env.config import SystemConfig
-from mmg_env.episode import (
-    Belief,
-    Episode,
-    ErrorModel,
-    assemble_episode,
-    lead_steps,
-    physical_bounds,
-)
+from mmg_env.episode import Belief, Episode, assemble_episode, lead_steps, physical_bounds
 from mmg_env.layout import X
+from mmg_env.series import ErrorModel
 from mmg_env.sources.random import autoregressive
 from mmg_env.system import System, build_system
 
@@ -139,9 +133,7 @@ def _ces(rng: Rng, deep: bool) -> dict[str, Any]:
     }
 
 
-def random_episode(
-    system: System, seed: int, certain: bool = False, calm: bool = False
-) -> Episode:
+def random_episode(system: System, seed: int, certain: bool = False, calm: bool = False) -> Episode:
     """Return a random episode with outages, calls, negative prices.
 
     Args:
@@ -204,9 +196,7 @@ def _shared(rng: Rng, rows: int) -> Array:
     return shared
 
 
-def _errors(
-    system: System, rng: Rng, rows: int, certain: bool
-) -> tuple[ErrorModel, Array, Array]:
+def _errors(system: System, rng: Rng, rows: int, certain: bool) -> tuple[ErrorModel, Array, Array]:
     """Return an error model with one path per member's series and one for all prices."""
     members = len(system.members)
     paths = 4 * members + 1

@@ -30,15 +30,9 @@ from mmg_env.config import (
     TerminalConfig,
     WearConfig,
 )
-from mmg_env.episode import (
-    Belief,
-    Episode,
-    ErrorModel,
-    assemble_episode,
-    lead_steps,
-    physical_bounds,
-)
+from mmg_env.episode import Belief, Episode, assemble_episode, lead_steps, physical_bounds
 from mmg_env.layout import PRICE_RULES, A, X
+from mmg_env.series import ErrorModel
 from mmg_env.system import System, build_system
 
 PRICES = (X.price_buy, X.price_sell, X.ces_buy, X.ces_sell, X.spot)

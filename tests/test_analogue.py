@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from mmg_env.config import AnalogueSource
 from mmg_env.data import load_days
-from mmg_env.episode import Episode, sample_episode
+from mmg_env.episode import Episode
 from mmg_env.errors import ConfigWarning, InputError
 from mmg_env.layout import MEMBER_SERIES, W, X
 from mmg_env.sources import days, errors, statistics, weather
 from mmg_env.sources.draw import draw_days
+from mmg_env.splits import sample_episode
 from mmg_env.system import System, build_system, load_system
 
 Array = NDArray[np.float64]
@@ -59,7 +60,7 @@ def test_another_process_draws_the_same() -> None:
     script = (
         "import warnings; warnings.simplefilter('ignore')\n"
         "from tests.test_analogue import community, digest\n"
-        "from mmg_env.episode import sample_episode\n"
+        "from mmg_env.splits import sample_episode\n"
         "print(*(digest(sample_episode(community(), s, 5)) for s in ('shift', 'test')))"
     )
     here = [digest(sample_episode(community(), split, 5)) for split in ("test", "shift")]

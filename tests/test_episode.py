@@ -13,17 +13,11 @@ import pytest
 from hypothesis import given, settings
 from strategies import error_model, make_case, make_episode, make_system, seeds
 
-from mmg_env.episode import (
-    Belief,
-    ErrorModel,
-    assemble_episode,
-    lead_steps,
-    nominal_episode,
-    physical_bounds,
-    sample_episode,
-)
+from mmg_env.episode import Belief, assemble_episode, lead_steps, physical_bounds
 from mmg_env.errors import InputError
 from mmg_env.layout import P, X
+from mmg_env.series import ErrorModel
+from mmg_env.splits import nominal_episode, sample_episode
 from mmg_env.system import build_system, load_system
 
 HERE = Path(__file__).parent

@@ -23,8 +23,9 @@ from mmg_env.config import (
     SystemConfig,
     WearConfig,
 )
-from mmg_env.episode import Belief, ErrorModel, assemble_episode, lead_steps, physical_bounds
+from mmg_env.episode import Belief, assemble_episode, lead_steps, physical_bounds
 from mmg_env.layout import A, F, L, S, X
+from mmg_env.series import ErrorModel
 from mmg_env.system import build_system
 
 GRID = GridConfig(import_kw=500.0, export_kw=500.0)

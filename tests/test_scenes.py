@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from mmg_env.episode import nominal_episode, sample_episode
 from mmg_env.errors import InputError
 from mmg_env.layout import X
 from mmg_env.sources import scenes
+from mmg_env.splits import nominal_episode, sample_episode
 from mmg_env.system import load_system
 
 KINDS = ("wind_kw", "pv_kw", "load_kw", "heat_kw")

@@ -16,15 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmg_env.config import AnalogueSource, DynamicTariff, MemberConfig
-from mmg_env.episode import (
-    Belief,
-    Episode,
-    ErrorModel,
-    assemble_episode,
-    physical_bounds,
-)
+from mmg_env.episode import Belief, Episode, assemble_episode, physical_bounds
 from mmg_env.errors import InputError
 from mmg_env.layout import MEMBER_SERIES, W, X
+from mmg_env.series import ErrorModel
 from mmg_env.sources import days, errors
 from mmg_env.sources.days import SITES
 from mmg_env.sources.draw import Draw, by_step, draw_days

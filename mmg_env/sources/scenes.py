@@ -21,13 +21,13 @@ from mmg_env.episode import (
     UNBOUNDED,
     Belief,
     Episode,
-    ErrorModel,
     assemble_episode,
     lead_steps,
     physical_bounds,
 )
 from mmg_env.errors import InputError
 from mmg_env.layout import MEMBER_SERIES, P, X
+from mmg_env.series import ErrorModel
 from mmg_env.sources.random import autoregressive, stream, student
 from mmg_env.system import System
 

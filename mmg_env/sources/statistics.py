@@ -13,10 +13,10 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-from mmg_env.episode import sample_episode
 from mmg_env.layout import X
 from mmg_env.sources.days import SITES, price_year
 from mmg_env.sources.draw import draw_days
+from mmg_env.splits import sample_episode
 from mmg_env.system import System, load_system
 
 Array = NDArray[np.float64]
