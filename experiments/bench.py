@@ -24,7 +24,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from experiments.engine import ORACLE, Outcome, Task, exclusive, pending, quiet_system, run_grid
+from experiments.engine import ORACLE, Outcome, Task, exclusive, pending, run_grid
 from experiments.records import (
     DRAWN_EPISODE,
     Cell,
@@ -42,7 +42,7 @@ from mmg_env.config_messages import problems_of
 from mmg_env.config_yaml import read_yaml
 from mmg_env.errors import ConfigError, InputError
 from mmg_env.splits import split_size
-from mmg_env.system import System
+from mmg_env.system import System, load_system
 
 SPLITS: Final = ("train", "val", "test", "shift")
 DEFAULT: Final = "default"
@@ -86,7 +86,7 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     }
     chosen = {name: value for name, value in given.items() if value is not None}
     plan = read_benchmark(config).model_copy(update=chosen)
-    system = quiet_system(plan.suite)
+    system = load_system(plan.suite)
     check(plan, system)
     with exclusive(Path(plan.out)):
         failed = run(plan, system)

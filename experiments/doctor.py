@@ -116,11 +116,12 @@ def check_data() -> str:
 def check_configs() -> str:
     """Load every shipped system, suite and benchmark."""
     from experiments.bench import read_benchmark
-    from experiments.engine import quiet_system
+    from experiments.engine import 
+from mmg_env.system import load_system
 
     names = sorted({*suite_names(), *system_names()})
     for name in names:
-        quiet_system(name)
+        load_system(name)
     benchmarks = sorted(f.stem for f in (config_directory() / "benchmarks").glob("*.yaml"))
     for name in benchmarks:
         read_benchmark(name)

@@ -9,7 +9,6 @@ import fcntl
 import os
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -34,7 +33,7 @@ from experiments.records import (
     write_trajectory,
 )
 from mmg_env.env import CommunityEnv
-from mmg_env.errors import ConfigWarning, InputError
+from mmg_env.errors import InputError
 from mmg_env.kpis import kpis
 from mmg_env.rollout import rollout
 from mmg_env.splits import sample_episode
@@ -64,13 +63,6 @@ class Outcome(NamedTuple):
     status: str
     reason: str
     seconds: float
-
-
-def quiet_system(source: str) -> System:
-    """Load a system without its warnings: `mmg config check` is where they are told."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        return load_system(source)
 
 
 def pending(tasks: Sequence[Task]) -> list[Task]:
@@ -185,7 +177,7 @@ def foresee(system: System, cell: Cell) -> tuple[Trajectory, EvaluationRecord]:
 
 @lru_cache(maxsize=1)
 def _system(source: str) -> System:
-    return quiet_system(source)
+    return load_system(source)
 
 
 @contextmanager

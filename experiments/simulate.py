@@ -9,9 +9,10 @@ import numpy as np
 import typer
 
 from experiments.bench import check_policy, check_split
-from experiments.engine import ORACLE, foresee, live_through, quiet_system
+from experiments.engine import ORACLE, foresee, live_through
 from experiments.records import Cell, write_atomically
 from mmg_env.layout import MEMBER_SERIES, REAL_COSTS, F, L, P, S
+from mmg_env.system import load_system
 from mmg_env.trajectory import Trajectory
 
 LONGEST_DAYS: Final = 14
@@ -26,7 +27,7 @@ def simulate(
     split: Annotated[str, typer.Option(help="train, val, test or shift.")] = "test",
 ) -> None:
     """Play one episode; write its ledger (CSV) and a picture (PNG)."""
-    system = quiet_system(suite)
+    system = load_system(suite)
     check_split(system, split)
     check_policy(policy)
     cell = Cell(system.name, split, episode, policy)

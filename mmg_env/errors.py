@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and the warning that goes with them."""
+"""Errors that a user can mend."""
 
 
 class InputError(ValueError):
@@ -7,7 +7,3 @@ class InputError(ValueError):
 
 class ConfigError(InputError):
     """A system, suite or override is wrong; each line says where and what is allowed."""
-
-
-class ConfigWarning(UserWarning):
-    """A configuration is legal, but probably not what was meant."""

@@ -88,31 +88,34 @@ def _member(rng: Rng, name: str, deep: bool) -> dict[str, Any]:
         "rental_max_kwh": float(rng.choice([0.0, 80.0])),
         "rental_max_kw": 30.0,
     }
-    if rng.random() < 0.85:
-        member["grid"] = {
-            "import_kw": peak * float(rng.uniform(0.7, 1.6)),
-            "export_kw": peak * float(rng.choice([0.0, 0.2, 0.8])),
-        }
-    if rng.random() < 0.5:
-        member["wind"] = {"capacity_kw": float(rng.uniform(20, 150)), "profile": "none"}
-    if rng.random() < 0.5:
-        member["pv"] = {"capacity_kw": float(rng.uniform(20, 250)), "profile": "none"}
-    if rng.random() < 0.6:
-        member["heat"] = {"peak_kw": float(rng.uniform(30, 100)), "profile": "none"}
-        if rng.random() < 0.8:
-            member["boiler"] = {"capacity_kw": float(rng.uniform(40, 110))}
-    if rng.random() < 0.5:
-        member["chp"] = {
-            "capacity_kw": float(rng.uniform(30, 90)),
-            "min_share": float(rng.choice([0.0, 0.25, 0.5])),
-            "ramp_kw_per_h": float(rng.uniform(5, 60)),
-            "start_cost": float(rng.choice([0.0, 5.0, 30.0])),
-        }
-    if rng.random() < 0.6:
-        member["battery"] = _battery(rng, float(rng.uniform(30, 150)), deep)
-    if rng.random() < 0.5:
-        member["flex"] = {"power_kw": peak * 0.15, "cost_per_kwh": float(rng.choice([0.0, 0.05]))}
-    return member
+    heat = float(rng.uniform(30, 100))
+    devices = {
+        "grid": (0.85, _grid(rng, peak)),
+        "wind": (0.5, {"capacity_kw": float(rng.uniform(20, 150)), "profile": "none"}),
+        "pv": (0.5, {"capacity_kw": float(rng.uniform(20, 250)), "profile": "none"}),
+        "heat": (0.6, {"peak_kw": heat, "profile": "none"}),
+        "boiler": (0.6, {"capacity_kw": heat * float(rng.uniform(0.6, 1.2))}),
+        "chp": (0.5, _chp(rng)),
+        "battery": (0.6, _battery(rng, float(rng.uniform(30, 150)), deep)),
+        "flex": (0.5, {"power_kw": peak * 0.15, "cost_per_kwh": float(rng.choice([0.0, 0.05]))}),
+    }
+    return member | {name: d for name, (share, d) in devices.items() if rng.random() < share}
+
+
+def _grid(rng: Rng, peak: float) -> dict[str, Any]:
+    return {
+        "import_kw": peak * float(rng.uniform(0.7, 1.6)),
+        "export_kw": peak * float(rng.choice([0.0, 0.2, 0.8])),
+    }
+
+
+def _chp(rng: Rng) -> dict[str, Any]:
+    return {
+        "capacity_kw": float(rng.uniform(30, 90)),
+        "min_share": float(rng.choice([0.0, 0.25, 0.5])),
+        "ramp_kw_per_h": float(rng.uniform(5, 60)),
+        "start_cost": float(rng.choice([0.0, 5.0, 30.0])),
+    }
 
 
 def _ces(rng: Rng, deep: bool) -> dict[str, Any]:

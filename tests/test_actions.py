@@ -1,6 +1,5 @@
 """The codec between normalised vectors and physical wishes."""
 
-import warnings
 from functools import cache
 
 import numpy as np
@@ -9,7 +8,7 @@ import random_systems
 from strategies import make_case, make_system
 
 from mmg_env.actions import Action, ActionCodec
-from mmg_env.errors import ConfigWarning, InputError
+from mmg_env.errors import InputError
 from mmg_env.kernel import N_ACTION, N_STATE
 from mmg_env.layout import A, F, S
 from mmg_env.system import load_system
@@ -19,9 +18,7 @@ EPS = np.finfo(float).eps
 
 
 def override(name, paths):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        return ActionCodec(load_system(name, overrides=paths))
+    return ActionCodec(load_system(name, overrides=paths))
 
 
 @cache

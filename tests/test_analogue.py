@@ -4,7 +4,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import warnings
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from mmg_env.config import AnalogueSource
 from mmg_env.data import load_days
 from mmg_env.episode import Episode
-from mmg_env.errors import ConfigWarning, InputError
+from mmg_env.errors import InputError
 from mmg_env.layout import MEMBER_SERIES, W, X
 from mmg_env.sources import days, errors, statistics, weather
 from mmg_env.sources.draw import draw_days
@@ -30,9 +29,7 @@ SPLITS = ("train", "val", "test", "shift")
 
 @lru_cache(maxsize=8)
 def community(**overrides: Any) -> System:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        return load_system("community_real", dict(overrides))
+    return load_system("community_real", dict(overrides))
 
 
 @lru_cache(maxsize=4)
@@ -373,9 +370,7 @@ def test_quarter_hours_keep_the_energy() -> None:
 
 def test_a_flat_tariff_is_known() -> None:
     tariff = {"kind": "flat", "buy_per_kwh": 0.3, "sell_per_kwh": 0.05, "gas_per_m3": 0.4}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        system = load_system("community_real", {"tariff": tariff})
+    system = load_system("community_real", {"tariff": tariff})
     episode = sample_episode(system, "test", 0)
     assert np.all(episode.price_buy == 0.3)
     assert np.all(episode.forecast(5).price_buy == 0.3)
@@ -404,8 +399,6 @@ def test_loads_and_heat_fit_the_links_and_boilers() -> None:
     ],
 )
 def test_what_is_not_there_is_named(path: str, value: object, words: str) -> None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        system = load_system("community_real", {path: value})
+    system = load_system("community_real", {path: value})
     with pytest.raises(InputError, match=words):
         sample_episode(system, "test", 0)

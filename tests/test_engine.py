@@ -11,27 +11,17 @@ import numpy as np
 import pytest
 
 import baselines
-from experiments.engine import (
-    LOCK,
-    ORACLE,
-    Outcome,
-    Task,
-    evaluate,
-    exclusive,
-    pending,
-    quiet_system,
-    run_grid,
-)
+from experiments.engine import LOCK, ORACLE, Outcome, Task, evaluate, exclusive, pending, run_grid
 from experiments.records import Cell, Origin, origin_of, read_record
 from mmg_env.errors import InputError
-from mmg_env.system import System
+from mmg_env.system import System, load_system
 
 SOURCE = "s1_3mg"
 
 
 @pytest.fixture(scope="module")
 def origin() -> Origin:
-    return origin_of(quiet_system(SOURCE))
+    return origin_of(load_system(SOURCE))
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from strategies import make_case, make_episode, make_system
 
 from mmg_env import CommunityEnv, environment_id, nominal_episode, rollout, sample_episode
 from mmg_env.config_file import suite_names
-from mmg_env.errors import ConfigWarning, InputError
+from mmg_env.errors import InputError
 from mmg_env.kernel import real_cost
 from mmg_env.layout import REAL_COSTS, F, L
 from mmg_env.system import load_system
@@ -27,9 +27,7 @@ STEPS = 24
 
 @cache
 def shipped(name):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        return load_system(name)
+    return load_system(name)
 
 
 def new_env(split="test", **fields):
@@ -69,7 +67,6 @@ def same_steps(left, right):
 def test_every_id_works_without_arguments_and_passes_both_checkers(name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.simplefilter("ignore", ConfigWarning)
         env = gymnasium.make(name)
         check_env(env.unwrapped)
         check_sb3(env)

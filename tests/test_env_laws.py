@@ -5,7 +5,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import warnings
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +17,6 @@ from strategies import make_case
 from baselines import POLICIES
 from mmg_env import CommunityEnv, kernel, load_system, sample_episode
 from mmg_env.env import Run
-from mmg_env.errors import ConfigWarning
 from mmg_env.layout import F, L, X
 from mmg_env.observation import ObservationCodec
 from mmg_env.public import PublicInfo
@@ -30,9 +28,7 @@ RECORDS = ("states", "flows", "ledger")
 
 @cache
 def shipped(name):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        return load_system(name)
+    return load_system(name)
 
 
 def random_actions(env, seed, steps, spread=1.0):

@@ -1,6 +1,5 @@
 """Every number of an observation, computed again from what `public` shows."""
 
-import warnings
 from functools import cache
 
 import numpy as np
@@ -9,7 +8,6 @@ from strategies import make_case, make_config, make_episode
 
 from mmg_env import CommunityEnv
 from mmg_env.config import DayAheadConfig
-from mmg_env.errors import ConfigWarning
 from mmg_env.layout import MEMBER_SERIES, S, X
 from mmg_env.system import build_system, load_system
 
@@ -25,9 +23,7 @@ CALENDAR = (
 
 
 def env_with(name, paths):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        return CommunityEnv(load_system(name, paths), split="test")
+    return CommunityEnv(load_system(name, paths), split="test")
 
 
 @cache

@@ -30,7 +30,6 @@ def day() -> Trajectory:
     return lived("s1_3mg")
 
 
-@pytest.mark.filterwarnings("ignore::mmg_env.errors.ConfigWarning")
 @pytest.mark.parametrize("suite", SUITES)
 def test_sources_equal_uses(suite: str) -> None:
     above, below = power_balance(lived(suite))
@@ -74,7 +73,6 @@ def test_the_last_number_is_the_cost(day: Trajectory) -> None:
     assert float(text.get_text().replace("\u202f", "")) == pytest.approx(day.cost, abs=0.5)
 
 
-@pytest.mark.filterwarnings("ignore::mmg_env.errors.ConfigWarning")
 def test_a_week_in_one_picture() -> None:
     week = lived("community_real")
     figure = draw_steps(week, 0, 168)

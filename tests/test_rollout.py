@@ -1,6 +1,5 @@
 """One policy through one episode: what it is given, what is recorded, and that it repeats."""
 
-import warnings
 from functools import cache
 
 import gymnasium
@@ -10,7 +9,7 @@ from strategies import make_case
 
 from baselines import POLICIES
 from mmg_env import CommunityEnv, load_system, rollout
-from mmg_env.errors import ConfigWarning, InputError
+from mmg_env.errors import InputError
 from mmg_env.trajectory import simulate
 
 RECORDS = ("requests", "states", "flows", "ledger")
@@ -18,9 +17,7 @@ RECORDS = ("requests", "states", "flows", "ledger")
 
 @cache
 def env_of(name="s1_3mg"):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        return CommunityEnv(load_system(name), split="test")
+    return CommunityEnv(load_system(name), split="test")
 
 
 def equal(left, right):

@@ -1,7 +1,6 @@
 """Rules: what they ask for can be done, and doing it is worth it."""
 
 import dataclasses
-import warnings
 from functools import cache
 
 import numpy as np
@@ -11,7 +10,6 @@ from strategies import make_case
 
 from baselines.rules import Idle, Random, RulePolicy, cover_own_need, follow_prices
 from mmg_env import CommunityEnv, load_system, rollout
-from mmg_env.errors import ConfigWarning
 from mmg_env.layout import A, F, P, X
 
 RULES = {"self_consumption": cover_own_need, "time_of_use": follow_prices}
@@ -20,9 +18,7 @@ EPISODES = range(5)
 
 @cache
 def env_of(name):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        return CommunityEnv(load_system(name), split="test")
+    return CommunityEnv(load_system(name), split="test")
 
 
 @cache

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from experiments.cli import main
-from experiments.engine import live_through, quiet_system
+from experiments.engine import live_through
 from experiments.records import Cell
 from experiments.simulate import header, output_base
 from mmg_env.layout import REAL_COSTS, TRANSFERS, F, L
+from mmg_env.system import load_system
 
 CELL = Cell("s1_3mg", "test", 1, "time_of_use")
 WORDS = ("simulate", "--suite", "s1_3mg", "--policy", "time_of_use", "--episode", "1")
@@ -39,7 +40,7 @@ def rows_of(file: Path) -> list[dict[str, str]]:
 def test_the_ledger_adds_up(mmg: Mmg, tmp_path: Path) -> None:
     code, out, _ = mmg(*WORDS, "--out", tmp_path / "day")
     rows = rows_of(tmp_path / "day.csv")
-    trajectory = live_through(quiet_system("s1_3mg"), CELL)
+    trajectory = live_through(load_system("s1_3mg"), CELL)
     assert code == 0
     assert f"cost {trajectory.cost:.2f} CNY" in out
     assert len(rows) == 24 * 4

@@ -13,7 +13,7 @@ from stable_baselines3.common.env_checker import check_env as check_sb3
 
 from baselines import POLICIES
 from mmg_env import CommitmentByPeriod, CommitmentByPolicy, CommunityEnv, load_system, rollout
-from mmg_env.errors import ConfigWarning, InputError
+from mmg_env.errors import InputError
 from mmg_env.wrappers import tariff_periods
 
 RECORDS = ("states", "flows", "ledger")
@@ -21,9 +21,7 @@ S1_PERIODS = [0] * 7 + [1] * 4 + [2] * 3 + [1] * 4 + [2] * 4 + [0] * 2  # off-pe
 
 
 def new_env(name="s1_3mg", paths=None, split="test"):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConfigWarning)
-        return CommunityEnv(load_system(name, paths or {}), split=split)
+    return CommunityEnv(load_system(name, paths or {}), split=split)
 
 
 def by_policy(env, name="time_of_use"):
@@ -71,7 +69,6 @@ def equal(left, right):
 def test_wrapped_envs_pass_both_checkers(name, wrap):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warnings.simplefilter("ignore", ConfigWarning)
         warnings.filterwarnings("ignore", message=".*different from the unwrapped version")
         env = wrap(gymnasium.make(name))
         check_env(env)
