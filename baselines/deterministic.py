@@ -25,7 +25,7 @@ from baselines.plans import Values, make_plan, settle
 from baselines.solution import Solution
 from baselines.standard_form import compile_dispatch
 from baselines.window import window_data
-from mmg_env.episode import Episode
+from mmg_env.episode import Episode, check_fits
 from mmg_env.kernel import reset_state
 from mmg_env.layout import P, W
 from mmg_env.state import State
@@ -63,6 +63,7 @@ def perfect_foresight(system: System, episode: Episode, gap: float = MIP_GAP) ->
     Raises:
         SolverError: HiGHS proved no optimum.
     """
+    check_fits(system, episode)
     days = episode.steps // system.steps_per_day
     compiled = compiled_model(system, horizon_of(system, 0, days))
     state = first_state(system)

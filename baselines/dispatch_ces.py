@@ -171,9 +171,13 @@ def _add_headroom(d: Dispatch, ces: int) -> None:
     def nominated_kw(t: int) -> Expression:
         return model.planned_kw[t] - model.charge_kw[ces, t] - less[t]
 
-    def nominated_kwh(t: int) -> Expression:
+    def up_kw_h(t: int) -> Expression:
+        left = eta_out * model.energy_kwh[ces, t + 1] - eta_out * low
+        return left + d.dt_h * more[t] + d.dt_h * eta_in * eta_out * less[t]
+
+    def down_kwh(t: int) -> Expression:
         back = d.dt_h / eta_out * more[t] + d.dt_h * eta_in * less[t]
-        return model.energy_kwh[ces, t + 1] + back
+        return high - model.energy_kwh[ces, t + 1] - back
 
     def spinning(t: int) -> Expression:
         return model.spinning_kw[t] + more[t] + less[t]
@@ -195,13 +199,9 @@ def _add_headroom(d: Dispatch, ces: int) -> None:
     d.rule(
         "reserve_up_energy",
         d.steps,
-        lambda t: hold * spinning(t) + 0.5 * r_g[t] <= eta_out * (nominated_kwh(t) - low),
+        lambda t: hold * spinning(t) + 0.5 * r_g[t] <= up_kw_h(t),
     )
-    d.rule(
-        "reserve_down_energy",
-        d.steps,
-        lambda t: 0.5 * eta_in * r_g[t] <= high - nominated_kwh(t),
-    )
+    d.rule("reserve_down_energy", d.steps, lambda t: 0.5 * eta_in * r_g[t] <= down_kwh(t))
 
 
 def add_ces(d: Dispatch) -> None:

@@ -15,11 +15,13 @@ def replay(system: System, episode: Episode, plan: Plan) -> Trajectory:
     """Play a plan's wishes against an episode, action by action.
 
     Raises:
-        InputError: the plan covers another number of steps than the episode.
+        InputError: plan, system and episode do not fit one another.
     """
-    if len(plan.requests) != episode.steps:
+    wanted = (episode.steps, system.request_size)
+    if plan.requests.shape != wanted:
         raise InputError(
-            f"replay: the plan has {len(plan.requests)} steps, the episode {episode.steps}"
+            f"replay: the plan has shape {plan.requests.shape} (steps, entries); {system.name} "
+            f"and the episode need {wanted}"
         )
     env = CommunityEnv(system)
     env.reset(options={"episode": episode})

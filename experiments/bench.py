@@ -231,9 +231,10 @@ def _tell(plan: BenchmarkConfig, system: System, origin: Origin, cells: Sequence
     drawn = [Cell(system.name, plan.split, DRAWN_EPISODE, policy) for policy in plan.policies]
     kept = {cell.policy: read_trajectory(folder, cell, system) for cell in drawn}
     trajectories = {policy: found for policy, found in kept.items() if found is not None}
-    Console(width=max(Console().width, _NARROWEST)).print(table(board, system))
     findings = Findings(system, plan.split, plan.command(), origin, board, trajectories)
-    typer.echo(f"report: {write_report(folder, findings)}")
+    report = write_report(folder, findings)
+    Console(width=max(Console().width, _NARROWEST)).print(table(board, system))
+    typer.echo(f"report: {report}")
     if board.failures:
         typer.echo(f"{len(board.failures)} of {len(cells)} cells failed; see the report", err=True)
     return len(board.failures)

@@ -3,6 +3,9 @@
 Exit codes: 0 done, 1 something failed, 2 bad input, told in a sentence on stderr.
 """
 
+import sys
+from io import TextIOWrapper
+
 import typer
 
 from experiments import bench, config_cli, doctor, perf, simulate
@@ -24,6 +27,9 @@ app.add_typer(perf.app, name="perf", help="Measure speed as ratios in one run.")
 
 def main() -> None:
     """Run the command line; bad input ends with exit code 2 and no traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal may not know every character
     try:
         app()
     except InputError as error:

@@ -116,8 +116,7 @@ def check_data() -> str:
 def check_configs() -> str:
     """Load every shipped system, suite and benchmark."""
     from experiments.bench import read_benchmark
-    from experiments.engine import 
-from mmg_env.system import load_system
+    from mmg_env.system import load_system
 
     names = sorted({*suite_names(), *system_names()})
     for name in names:

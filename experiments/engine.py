@@ -128,7 +128,7 @@ def evaluate(task: Task) -> Outcome:
     began = time.perf_counter()
     try:
         record = _measure(task)
-    except Exception as error:  # noqa: BLE001 - the record says what it was, and the grid goes on
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - recorded, and the grid goes on
         record = failure(task.cell, task.origin, traceback.format_exc())
         reason = f"{type(error).__name__}: {error}"
     else:

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmg_env.errors import InputError
+from mmg_env.kpis import INDICATORS
 from mmg_env.layout import L
 from mmg_env.splits import sample_episode
 from mmg_env.system import System
@@ -131,7 +132,8 @@ def failure(cell: Cell, origin: Origin, traceback: str) -> EvaluationRecord:
     """Return the record of a cell that raised: its traceback, and NaN for every amount."""
     return {
         **_key_columns(cell),
-        **dict.fromkeys(["cost", *L.names(), "decision_ms_p50", "decision_ms_p95"], np.nan),
+        **dict.fromkeys(["cost", *L.names(), *INDICATORS], np.nan),
+        **dict.fromkeys(["decision_ms_p50", "decision_ms_p95"], np.nan),
         "bound": False,
         "objective": np.nan,
         "status": "failed",
@@ -184,7 +186,10 @@ def is_done(folder: Path, cell: Cell, origin: Origin) -> bool:
         return False
     if cell.episode == DRAWN_EPISODE and not cell.trajectory_file(folder).exists():
         return False
-    record = read_record(file)
+    try:
+        record = read_record(file)
+    except InputError:
+        return False  # damaged from outside: it is made again
     return record["status"] == "ok" and is_current(record, origin)
 
 

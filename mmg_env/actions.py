@@ -123,7 +123,7 @@ class ActionCodec:
     @cached_property
     def day_ahead(self) -> NDArray[np.bool_]:
         """Whether an entry is read at the first step of a day only."""
-        return np.array([e.day_ahead for e in self.entries])
+        return np.array([e.day_ahead for e in self.entries], dtype=np.bool_)
 
     def encode(self, request: ArrayLike | Action) -> Array:
         """Return the vector (float64, entries) of a physical request (request_size,) or Action.

@@ -17,7 +17,7 @@ from mmg_env.errors import InputError
 from mmg_env.hour import advance, observe
 from mmg_env.observation import ObservationCodec
 from mmg_env.run import Run, StepInfo
-from mmg_env.splits import nominal_episode, sample_episode, split_size
+from mmg_env.splits import TRAIN_EPISODES, nominal_episode, sample_episode, split_size
 from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory
 
@@ -25,7 +25,6 @@ Array = NDArray[np.float64]
 
 FLOAT32 = np.dtype(np.float32)
 WIDE = 1e6  # no observation comes near: scales are of the size of the values
-UNBOUNDED_INDICES = 2**53  # `train` has as many episodes as a float can count
 
 
 class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
@@ -95,6 +94,7 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
         if seed is not None:
             self._seed, self._resets = seed, 0
         episode = self._choose(options or {})
+        self._resets += 1
         self._run = Run(self.system, self.actions, self.observations, episode)
         self._t = 0
         memory = self._run.memory
@@ -125,10 +125,7 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
         if self._seed is None:
             self._seed = int(self.np_random.integers(2**31))
         draw = np.random.SeedSequence([self._seed, self._resets]).generate_state(1, np.uint64)[0]
-        self._resets += 1
-        return sample_episode(
-            self.system, self.split, int(draw) % (self._size or UNBOUNDED_INDICES)
-        )
+        return sample_episode(self.system, self.split, int(draw) % (self._size or TRAIN_EPISODES))
 
     def step(
         self, action: NDArray[Any]

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmg_env.errors import InputError
-from mmg_env.forecasting import forecast_into, make_consistent
-from mmg_env.layout import P, W, X
+from mmg_env.forecasting import forecast_into, make_rows_consistent
+from mmg_env.layout import MEMBER_SERIES, P, W, X
 from mmg_env.series import ErrorModel, Forecast, Series, frozen
 from mmg_env.system import System
 
@@ -166,8 +166,7 @@ def assemble_episode(
     check_arrays(system, label, model, belief, truth)
     values = np.array(truth[:steps], dtype=np.float64)
     world = system.physics.world
-    for row in values:
-        make_consistent(world, model.low, model.high, row)
+    make_rows_consistent(world, model.low, model.high, values)
     members = len(system.members)
     center, scale = frozen(belief.center), frozen(belief.scale)
     errors = frozen(belief.errors[:steps])
@@ -260,3 +259,37 @@ def check_fits(system: System, episode: Episode) -> None:
             f"episode {episode.label}: {episode.values.shape} values and {len(episode.center)} "
             f"rows of forecast; {system.name} needs {wanted} and {rows}"
         )
+    belief = Belief(episode.center, episode.scale, episode.errors)
+    check_arrays(system, episode.label, episode.model, belief, episode.values)
+    check_values(system, episode)
+    check_prices(system, episode)
+
+
+def check_values(system: System, episode: Episode) -> None:
+    """Refuse values outside their physical range, and prices out of order.
+
+    Raises:
+        InputError: naming the column, the step, the value and the nearest one allowed.
+    """
+    allowed = np.array(episode.values)
+    low, high = physical_bounds(system)
+    make_rows_consistent(system.physics.world, low, high, allowed)
+    if system.config.allow_arbitrage:
+        pumps = 4 * len(system.members) + np.array([X.ces_buy, X.ces_sell])
+        allowed[:, pumps] = episode.values[:, pumps]
+    wrong = np.argwhere(allowed != episode.values)
+    if len(wrong):
+        t, column = (int(k) for k in wrong[0])
+        raise InputError(
+            f"episode {episode.label}: {column_name(system, column)} is "
+            f"{episode.values[t, column]:.6g} in step {t}; the nearest allowed value is "
+            f"{allowed[t, column]:.6g}"
+        )
+
+
+def column_name(system: System, column: int) -> str:
+    """Return the name of a column of exogenous values: `member.series`, or a shared name."""
+    members = len(system.members)
+    if column < 4 * members:
+        return f"{system.members[column % members]}.{MEMBER_SERIES[column // members]}"
+    return X(column - 4 * members).name

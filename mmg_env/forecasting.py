@@ -58,6 +58,13 @@ def order_wholesale(world, buy, sell, shared, row):
 
 
 @jit
+def make_rows_consistent(world, low, high, rows):
+    """Make every row of exogenous values consistent in place."""
+    for t in range(rows.shape[0]):
+        make_consistent(world, low, high, rows[t])
+
+
+@jit
 def net_load(members, row):
     """Return the community's load less its wind and PV (kW)."""
     net = 0.0

@@ -6,6 +6,8 @@ the loss of a cycle of depth d is that of `mmg_env.wear`.
 Source: our choice.
 """
 
+from typing import Final
+
 import numpy as np
 import rainflow
 from numpy.typing import NDArray
@@ -16,6 +18,26 @@ from mmg_env.trajectory import Trajectory
 from mmg_env.wear import cycle_loss
 
 Array = NDArray[np.float64]
+
+INDICATORS: Final = (
+    "unserved_kwh",
+    "unserved_heat_kwh",
+    "spill_kwh",
+    "curtailed_kwh",
+    "import_kwh",
+    "export_kwh",
+    "peak_import_kw",
+    "pool_kwh",
+    "pool_cut_kwh",
+    "co2_kg",
+    "self_sufficiency",
+    "self_consumption",
+    "projection_kw",
+    "equivalent_full_cycles",
+    "cycle_loss",
+    "capacity_left",
+)
+"""Names of the figures beside `cost` and the ledger's terms, in order."""
 
 
 def kpis(system: System, trajectory: Trajectory) -> dict[str, float]:

@@ -5,7 +5,8 @@ Source: our choice.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,10 @@ from mmg_env.episode import Episode
 from mmg_env.series import Forecast
 from mmg_env.state import State
 from mmg_env.system import System
+
+
+def _given(history: Episode) -> Episode:
+    return history
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +51,11 @@ class PublicInfo:
         )
 
     __hash__ = None  # type: ignore[assignment]  # equal by value, and made of arrays
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy what is public: the past, not the episode that it is taken from."""
+        given = partial(_given, self.history)
+        return PublicInfo, (self.system, self.step, self.state, self.forecast, given)
 
     @cached_property
     def history(self) -> Episode:

@@ -4,6 +4,8 @@ Source: our choice.
 """
 
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -68,7 +70,7 @@ class Run:
         """Return what a policy may know at the start of step t."""
         episode = self.episode
         state = State(self.system, self.states[t])
-        return PublicInfo(self.system, t, state, episode.forecast(t), lambda: episode.until(t))
+        return PublicInfo(self.system, t, state, episode.forecast(t), partial(episode.until, t))
 
 
 class StepInfo(dict[str, Any]):
@@ -161,6 +163,14 @@ class StepInfo(dict[str, Any]):
         self._fill()
         return super().items()
 
+    def __copy__(self) -> dict[str, Any]:
+        """Return a plain dict with all keys."""
+        return self.copy()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        """Return a plain dict with copies of all values."""
+        return deepcopy(self.copy(), memo)
+
     def copy(self) -> dict[str, Any]:
         """Return a plain dict with all keys."""
         self._fill()
@@ -192,6 +202,6 @@ class StepInfo(dict[str, Any]):
         return super().pop(key, *default)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as a plain dict without `public`, which holds the system and the past."""
+        """Pickle as a plain dict without `public`: it would cross to another process every step."""
         self._fill()
         return (dict, ({k: v for k, v in self.copy().items() if k != "public"},))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmg_env.errors import InputError
-from mmg_env.forecasting import make_consistent
+from mmg_env.forecasting import make_rows_consistent
 from mmg_env.layout import MEMBER_SERIES, X
 
 Array = NDArray[np.float64]
@@ -180,6 +180,6 @@ class Forecast(Series):
         for lead in range(leads):
             error = self.model.phi * error + drawn[:, lead]
             values[:, lead, uncertain] += self.scale[lead, uncertain] * error[:, paths]
-        for row in values.reshape(-1, columns):
-            make_consistent(self.world, self.model.low, self.model.high, row)
+        rows = values.reshape(-1, columns)
+        make_rows_consistent(self.world, self.model.low, self.model.high, rows)
         return Scenarios(values, np.full(n, 1.0 / n), self.member_count)

@@ -10,6 +10,8 @@ from mmg_env.episode import Episode
 from mmg_env.errors import InputError
 from mmg_env.system import System
 
+TRAIN_EPISODES = 2**53  # `train` is as good as unbounded: as many as a float can count
+
 
 def sample_episode(system: System, split: str, index: int) -> Episode:
     """Return episode `index` of a split of the system's source.
@@ -72,9 +74,9 @@ def check_index(system: System, split: str, index: int) -> None:
     Raises:
         InputError: naming the number and the range.
     """
-    size = split_size(system, split)
-    if index < 0 or (size is not None and index >= size):
-        allowed = "0 or more" if size is None else f"0..{size - 1}"
+    size = split_size(system, split) or TRAIN_EPISODES
+    if not 0 <= index < size:
+        allowed = f"0..{size - 1}"
         raise InputError(
             f"episode: {index} is not in split {split} of {system.name}; allowed: {allowed}"
         )

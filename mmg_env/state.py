@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from mmg_env.kernel import N_STATE
 from mmg_env.layout import S
+from mmg_env.series import ReadOnly
 from mmg_env.system import System
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class State:
+class State(ReadOnly):
     """A named view of the kernel's flat state; arrays over participants, members first.
 
     Attributes:

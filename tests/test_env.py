@@ -419,10 +419,24 @@ def test_info_is_pickled_as_a_plain_dict_without_public():
     env = new_env()
     env.reset(seed=0)
     *_, info = env.step(draw(env)[0])
-    for again in (pickle.loads(pickle.dumps(info)), copy.deepcopy(info)):
+    again = pickle.loads(pickle.dumps(info))
+    assert type(again) is dict
+    assert set(again) == KEYS - {"public"}
+    assert all(same(again[key], info[key]) for key in again)
+    for again in (copy.copy(info), copy.deepcopy(info)):
         assert type(again) is dict
-        assert set(again) == KEYS - {"public"}
-        assert all(same(again[key], info[key]) for key in again)
+        assert set(again) == KEYS
+        assert again["public"] == info["public"]
+
+
+def test_public_info_is_pickled_with_the_past_only():
+    env = new_env()
+    env.reset(seed=0)
+    *_, info = env.step(draw(env)[0])
+    again = pickle.loads(pickle.dumps(info["public"]))
+    assert again == info["public"]
+    assert len(again.history.values) == 1
+    assert not again.state.row.flags.writeable
 
 
 # --- nothing returned changes later ---------------------------------------------------------------

@@ -24,6 +24,7 @@ from experiments.records import (
 )
 from mmg_env import load_system, sample_episode
 from mmg_env.errors import InputError
+from mmg_env.kpis import INDICATORS
 from mmg_env.layout import L
 from mmg_env.trajectory import Trajectory, simulate
 
@@ -64,13 +65,13 @@ def test_a_failure_has_a_traceback_and_no_numbers() -> None:
     record = failure(CELL, ORIGIN, "Traceback ...\nValueError: x")
     assert record["status"] == "failed"
     assert record["traceback"].endswith("ValueError: x")
-    assert all(np.isnan(record[name]) for name in ("cost", *L.names()))
+    assert all(np.isnan(record[name]) for name in ("cost", *L.names(), *INDICATORS))
 
 
 def test_failures_and_successes_share_a_schema_where_both_have_a_column(
     tmp_path: Path, trajectory: Trajectory
 ) -> None:
-    indicators = {"cost": 1.0, **dict.fromkeys(L.names(), 0.0)}
+    indicators = {"cost": 1.0, **dict.fromkeys([*L.names(), *INDICATORS], 0.0)}
     good = write_record(tmp_path, success(CELL, ORIGIN, indicators, trajectory))
     bad = write_record(tmp_path, failure(replace(CELL, episode=4), ORIGIN, "x"))
     one, other = pq.read_schema(good), pq.read_schema(bad)
@@ -108,6 +109,9 @@ def test_done_means_succeeded_from_the_same_origin(tmp_path: Path, trajectory: T
     assert is_done(tmp_path, CELL, ORIGIN)
     for other in (Origin("x", "code", "0.1.0"), Origin("config", "x", "0.1.0")):
         assert not is_done(tmp_path, CELL, other)
+    file = CELL.file(tmp_path)
+    file.write_bytes(file.read_bytes()[:100])
+    assert not is_done(tmp_path, CELL, ORIGIN)
 
 
 def test_the_drawn_episode_needs_its_trajectory(tmp_path: Path, trajectory: Trajectory) -> None:

@@ -130,7 +130,12 @@ def small_hour(surplus, buy=1.0):
     center[:, :members] = 300.0
     center[:, 2 * members : 3 * members] = 300.0 - np.asarray(surplus)
     center[:, 3 * members : 4 * members] = 0.0
-    center[:, 4 * members + X.price_buy] = np.resize(buy, len(center))
+    first = 4 * members
+    center[:, first + X.price_buy] = np.resize(buy, len(center))
+    sell = np.minimum(center[:, first + X.price_sell], center[:, first + X.price_buy])
+    center[:, first + X.price_sell] = sell
+    center[:, first + X.ces_buy] = center[:, first + X.price_buy]
+    center[:, first + X.ces_sell] = sell
     own = dataclasses.replace(
         episode, center=center, values=center[:24].copy(), errors=np.zeros_like(episode.errors)
     )

@@ -84,6 +84,7 @@ def sample(system: System, split: str, index: int) -> Episode:
     if split == "shift":
         factors[:, MEMBER_SERIES.index("load_kw")] *= SHIFT_LOAD
     center = _center(system, factors)
+    center = center + _scale(system, center) * _carried_over(system, split, index, len(center))
     errors = autoregressive(_innovations(system, split, index, len(center)), _phi(system))
     limit = _source(system).tariff_deviation
     errors[:, -1] = _bounded_tariff(errors[:, -1], limit, system)
@@ -93,6 +94,25 @@ def sample(system: System, split: str, index: int) -> Episode:
     truth[:, 4 * len(system.members) + X.spin_call] = spin_calls(system, split, index, len(truth))
     start = np.datetime64(SEASON_STARTS[season])
     return assemble_episode(system, (system.name, split, index), start, model, belief, truth)
+
+
+def _carried_over(system: System, split: str, index: int, rows: int) -> Array:
+    """Return what the hour before the episode still says about its hours, (rows, columns).
+
+    The noise did not begin with the episode: its last value, drawn from the stationary
+    distribution, is known at reset and fades as phi ** (h + 1). The tariff starts as published.
+    """
+    model = _error_model(system)
+    phi = model.phi[:-1]
+    last = np.array(
+        [
+            stream(system.name, split, index, f"before/{path}").standard_normal()
+            for path in _paths(system)[:-1]
+        ]
+    )
+    fading = last * phi ** np.arange(1, rows + 1)[:, None]
+    noisy = np.column_stack([fading, np.zeros(rows)])
+    return np.where(model.path >= 0, noisy[:, model.path], 0.0)
 
 
 def spin_calls(system: System, split: str, index: int, steps: int) -> Array:
