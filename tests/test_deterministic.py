@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from random_systems import random_episode, random_system
 
+from baselines import POLICIES
 from baselines.compiled import fill
 from baselines.deterministic import (
     _solve_by_binaries,
@@ -18,6 +19,7 @@ from baselines.deterministic import (
 from baselines.exclusivity import OVERLAP_KW, find_pairs
 from baselines.highs import Solver
 from baselines.window import window_data
+from mmg_env import CommunityEnv, rollout
 from mmg_env.layout import A, F, L, P, S, W
 from mmg_env.splits import nominal_episode, sample_episode
 from mmg_env.system import load_system
@@ -175,3 +177,15 @@ def test_the_state_at_reset_is_the_first_state():
     state = first_state(system)
     assert state.energy_kwh == pytest.approx(0.5 * system.column(P.capacity_kwh))
     assert not state.column(S.chp_kw).any()
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("suite", ["s1_3mg", "community_real"])
+def test_no_policy_beats_the_bound(suite, name):
+    system = load_system(suite, {"episode_h": 24})
+    env = CommunityEnv(system, split="test")
+    for index in range(4):
+        trajectory = rollout(env, POLICIES[name](system), options={"episode": index})
+        solution = perfect_foresight(system, trajectory.episode)
+        assert solution.bound <= solution.objective
+        assert solution.bound <= trajectory.cost

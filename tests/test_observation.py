@@ -1,6 +1,7 @@
 """Every number of an observation, computed again from what `public` shows."""
 
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,3 +217,15 @@ def test_no_lead_lies_beyond_the_forecast(dt_h):
         member = system.members[0]
         wanted = public.forecast.load_kw[last, 0]
         assert shown[f"forecast[{last}].{member}.load_kw"] == pytest.approx(wanted, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("suite", "actions", "observed"), [("s1_3mg", 106, 465), ("community_real", 52, 583)]
+)
+def test_sizes_are_those_of_the_model_page(suite, actions, observed):
+    env = CommunityEnv(suite)
+    assert (env.action_space.shape, env.observation_space.shape) == ((actions,), (observed,))
+    page = (Path(__file__).parents[1] / "docs" / "model.md").read_text(encoding="utf-8")
+    first, second = "s1_3mg has 106 action entries and 465", "community_real 52 and\n583"
+    assert first in page
+    assert second in page
