@@ -76,6 +76,7 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
         self._seed: int | None = None
         self._run: Run | None = None
         self._t = 0
+        self._last = 0  # steps of the episode in play; none yet
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -95,14 +96,14 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
             self._seed, self._resets = seed, 0
         episode = self._choose(options or {})
         self._resets += 1
-        self._run = Run(self.system, self.actions, self.observations, episode)
+        self._run = run = Run(self.system, self.actions, self.observations, episode)
         self._t = 0
-        memory = self._run.memory
-        self._memory = (memory.block, memory.sections, self._run.exogenous_part)
+        memory = (run.memory.block, run.memory.sections, run.exogenous_part)
+        self._playing = (run, *memory)
         self._last = episode.steps
         observation = np.empty(self._observed, np.float32)
-        observe(*self._memory, 0, observation)
-        return observation, StepInfo(self._run, 0)
+        observe(*memory, 0, observation)
+        return observation, StepInfo(run, 0)
 
     def _choose(self, options: dict[str, Any]) -> Episode:
         """Return the episode that a reset asks for."""
@@ -146,13 +147,12 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
         if action.__class__ is not np.ndarray or action.dtype is not FLOAT32:
             action = np.asarray(action, dtype=np.float64)
         t = self._t
-        run = self._run
-        if run is None or t >= self._last:
+        if t >= self._last:
             raise InputError("step: no episode is in play; call reset first")
         if action.shape != self._action_shape:
             self.actions.check(action)
         observation = np.empty(self._observed, FLOAT32)
-        block, sections, exogenous_part = self._memory
+        run, block, sections, exogenous_part = self._playing
         cost = advance(block, sections, exogenous_part, t, action, observation)
         if cost != cost:
             self.actions.check(np.asarray(action, dtype=np.float64))

@@ -803,7 +803,7 @@ def book_hour(physics, now, state, flows, ledger):
         reveal_member(world, table, members, p, now, flows)
         charge_everyone(world, p, now, shared, flows, ledger)
         charge_member(world, table, p, now, shared, state, flows, ledger)
-        if has_ces > 0:
+        if world[W.rental] > 0.0:
             charge_virtual(world, ces, p, flows, ledger)
         store(physics, p, flows[p, F.battery_kw], grid_up, state, flows, ledger)
         advance_member(world, table, ces, p, state, flows)

@@ -147,28 +147,31 @@ def _exogenous_rows(
 
 @jit
 def observe_state(state, segments, block, index, per_unit, observation):
-    """Write the state's part of an observation; a negative index -1 - p asks for battery p's SoC.
+    """Write the state's part of an observation: SoC of each battery first, then single numbers.
 
-    per_unit holds the inverse scales: a division per entry would cost as much as all the rest.
+    index holds -1 - p for the SoC of participant p, else a position in the state. per_unit holds
+    the inverse scales: a division per entry would cost as much as all the rest.
     """
-    for k in range(index.shape[0]):
-        where = int(index[k])
-        if where >= 0:
-            observation[k] = state[where] * per_unit[k]
-            continue
-        first = (-1 - where) * block
+    k = 0
+    while k < index.shape[0] and index[k] < 0.0:
+        first = int(-1.0 - index[k]) * block
         energy = 0.0
         for j in range(first + N_STATE, first + N_STATE + segments):
             energy = energy + state[j]
         observation[k] = energy / state[first + S.capacity_kwh]
+        k += 1
+    for n in range(k, index.shape[0]):
+        observation[n] = state[int(index[n])] * per_unit[n]
 
 
 def _state_features(system: System) -> list[Feature]:
     """Return the features that are read from the state."""
-    features = []
+    features = [
+        Feature(f"{name}.soc", "1", 1.0, -1 - p)
+        for p, name in enumerate(system.participants)
+        if system.physics.table[p, P.capacity_kwh] > 0.0
+    ]
     for p, name in enumerate(system.participants):
-        if system.physics.table[p, P.capacity_kwh] > 0.0:
-            features.append(Feature(f"{name}.soc", "1", 1.0, -1 - p))
         features += [
             Feature(f"{name}.{column.name}", unit, scale, p * system.block_size + column)
             for column, unit, scale in _state_columns(system, p)
