@@ -893,24 +893,6 @@ def reset_state(physics, after):
 
 
 @jit
-def decode(vector, slots, zero, half_range, request):
-    """Turn a normalised action into physical wishes: zero + half_range * (x + 1) or half_range * x.
-
-    One-sided entries carry a finite `zero` (their value at x = -1); two-sided ones carry NaN.
-    Returns False if an entry is not a finite number.
-    """
-    for i in range(slots.shape[0]):
-        x = float(vector[i])
-        if not np.isfinite(x):
-            return False
-        if np.isnan(zero[i]):
-            request[slots[i]] = half_range[i] * x
-        else:
-            request[slots[i]] = zero[i] + half_range[i] * (x + 1.0)
-    return True
-
-
-@jit
 def step_batch(physics, t, exogenous, requests, states, new_states, flows, ledgers, costs):
     """Simulate one step of many communities of one system.
 
