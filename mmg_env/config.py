@@ -5,7 +5,6 @@ Checks between fields of one model stand here, those between models in `config_c
 Source: sections 1 to 6 of docs/model.md; defaults marked [C] there are choices of this project.
 """
 
-from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -24,7 +23,6 @@ from mmg_env.config_devices import (
     ChpConfig,
     Count,
     DayOfNumbers,
-    DayOfShares,
     DemandConfig,
     Efficiency,
     FlexConfig,
@@ -42,6 +40,18 @@ from mmg_env.config_devices import (
     Switch,
     WearConfig,
 )
+from mmg_env.config_sources import (
+    AnalogueSource,
+    CsvSource,
+    ErcotPrices,
+    HistorySource,
+    MarkovSource,
+    NlPrices,
+    PricesConfig,
+    ScenesSource,
+    SourceConfig,
+    YearsConfig,
+)
 
 __all__ = [
     "AnalogueSource",
@@ -50,17 +60,23 @@ __all__ = [
     "CarbonConfig",
     "CesConfig",
     "ChpConfig",
+    "CsvSource",
     "DayAheadConfig",
     "DemandConfig",
     "DynamicTariff",
+    "ErcotPrices",
     "FlatTariff",
     "FlexConfig",
     "GridConfig",
+    "HistorySource",
     "MarketConfig",
+    "MarkovSource",
     "MemberConfig",
+    "NlPrices",
     "PenaltiesConfig",
     "PoolConfig",
     "PostedConfig",
+    "PricesConfig",
     "RenewableConfig",
     "ScenesSource",
     "SourceConfig",
@@ -243,58 +259,6 @@ class DayAheadConfig(Model):
     grid: Switch = Field(False, description="Whether the community nominates its grid exchange.")
 
 
-class ScenesSource(Model):
-    """Typical days: season times scene, from daily profiles."""
-
-    kind: Literal["scenes"]
-    profiles: dict[str, DayOfShares] = Field(description="Per-unit profiles by hour of the day.")
-    scene_probabilities: dict[str, tuple[Share, ...]] = Field(
-        default={}, description="Probability of each of the 5 typical days, by member."
-    )
-    scene_correlation: Share = Field(0.5, description="Correlation of the members' scenes, 1.")
-    tariff_deviation: Loss = Field(0.15, description="Largest relative error of the tariff, 1.")
-
-
-class YearsConfig(Model):
-    """Calendar years of each split; no year serves two splits."""
-
-    train: tuple[Count, ...] = Field(min_length=1, description="Years of `train`.")
-    val: tuple[Count, ...] = Field(min_length=1, description="Years of `val`.")
-    test: tuple[Count, ...] = Field(min_length=1, description="Years of `test`.")
-    shift: tuple[Count, ...] = Field(min_length=1, description="Years of `shift`.")
-
-    @model_validator(mode="after")
-    def _disjoint(self) -> Self:
-        refuse(self._shared_years())
-        return self
-
-    def _shared_years(self) -> Iterator[Problem]:
-        taken: dict[int, str] = {}
-        for split in ("train", "val", "test", "shift"):
-            for position, year in enumerate(getattr(self, split)):
-                if year in taken:
-                    sentence = f"{year} is used by {taken[year]} already; a year serves one split"
-                    yield Problem((split, position), sentence)
-                taken[year] = split
-
-
-class AnalogueSource(Model):
-    """Whole days drawn from history by likeness."""
-
-    kind: Literal["analogue"]
-    years: YearsConfig = Field(description="Calendar years of each split.")
-    price_error: NonNegative = Field(0.22, description="Sd of price forecasts, share of level.")
-    wind_error: NonNegative = Field(0.17, description="Sd of wind forecasts, share of capacity.")
-    pv_error: NonNegative = Field(0.40, description="Sd of PV forecasts, share of climatology.")
-    load_error: NonNegative = Field(0.08, description="Sd of load forecasts, share of the peak.")
-    imbalance_short_per_kwh: NonNegative = Field(
-        0.06, description="Scale of the price of being short, currency/kWh."
-    )
-    imbalance_long_per_kwh: NonNegative = Field(
-        0.025, description="Scale of the price of being long, currency/kWh."
-    )
-
-
 class SplitsConfig(Model):
     """Number of episodes in each frozen split."""
 
@@ -304,7 +268,6 @@ class SplitsConfig(Model):
 
 
 TariffConfig = Annotated[FlatTariff | TouTariff | DynamicTariff, Field(discriminator="kind")]
-SourceConfig = Annotated[ScenesSource | AnalogueSource, Field(discriminator="kind")]
 
 
 class SystemConfig(Model):

@@ -83,11 +83,18 @@ def shown(value: Any) -> str:
 
 
 def _without_kind(loc: KeyPath, data: Any) -> KeyPath:
-    """Drop the name of the kind, which pydantic puts behind `tariff` and `source`."""
-    if len(loc) > 1 and loc[0] in ("tariff", "source") and isinstance(data.get(loc[0]), dict):
-        kind = data[loc[0]].get("kind")
-        return (loc[0], *loc[2:]) if loc[1] == kind else loc
-    return loc
+    """Drop the names of kinds, which pydantic puts behind what may be of several kinds."""
+    path: list[str | int] = []
+    value = data
+    for part in loc:
+        if path and isinstance(value, dict) and part == value.get("kind") and part not in value:
+            continue
+        path.append(part)
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            value = None
+    return tuple(path)
 
 
 def _within(data: Any, path: KeyPath) -> KeyPath:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from mmg_env.config import AnalogueSource
+from mmg_env.config import AnalogueSource, NlPrices
 from mmg_env.data import load_days
 from mmg_env.episode import Episode
 from mmg_env.errors import InputError
@@ -103,7 +103,9 @@ def test_indices_differ_even_from_one_day_on() -> None:
 def test_prices_and_weather_are_real_days_of_the_split(split: str) -> None:
     source = community().config.source
     assert isinstance(source, AnalogueSource)
-    of_split = [days.price_year(year).hourly for year in getattr(source.years, split)]
+    assert isinstance(source.prices, NlPrices)
+    years = getattr(source.prices.years, split)
+    of_split = [days.price_year(year).hourly for year in years]
     known = {row.tobytes() for table in of_split for row in table}
     dates = load_days("sites")["date"]
     low, high = days.BLOCKS[split]
@@ -395,7 +397,7 @@ def test_loads_and_heat_fit_the_links_and_boilers() -> None:
         ("members[0].wind.profile", "x", "sites a, b, c"),
         ("members[0].load.profile", "x", "village, suburb, works, estate"),
         ("members[0].heat.profile", "estate", "village, suburb, works"),
-        ("source.years.test", [2031], "no prices of 2031"),
+        ("source.prices.years.test", [2031], "no prices of 2031"),
     ],
 )
 def test_what_is_not_there_is_named(path: str, value: object, words: str) -> None:

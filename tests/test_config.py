@@ -424,7 +424,7 @@ def test_overrides_reach_where_they_point() -> None:
             "members[0].heat": None,
             "members[0].boiler": None,
             "carbon.price_per_kg": 0.05,
-            "source.years.train[0]": 2020,
+            "source.prices.years.train[0]": 2020,
             "source.imbalance_long_per_kwh": 0,
         },
     )
@@ -436,7 +436,8 @@ def test_overrides_reach_where_they_point() -> None:
     assert config.carbon.price_per_kg == 0.05
     assert config.source is not None
     assert config.source.kind == "analogue"
-    assert config.source.years.train == (2020,)
+    assert config.source.prices.kind == "nl"
+    assert config.source.prices.years.train == (2020,)
 
 
 def test_overrides_leave_what_they_were_given_alone() -> None:
@@ -467,8 +468,7 @@ WRONG_PATHS = [
     ("pool.loss.x", "pool.loss has no keys"),
     (
         "source.profiles",
-        'unknown key "source.profiles"; known here: kind, years, price_error, wind_error, '
-        "pv_error, load_error, imbalance_short_per_kwh, imbalance_long_per_kwh",
+        'unknown key "source.profiles"; did you mean "source.prices"?',
     ),
     (
         "members[",
@@ -617,9 +617,9 @@ def test_without_profiles_only_the_peak_bounds_the_movable_load() -> None:
 
 
 def test_a_year_serves_one_split() -> None:
-    assert overridden("community_real", **{"source.years.test": [2019]}) == (
-        'override "source.years.test": source.years.shift[0]: 2019 is used by test already; '
-        "a year serves one split"
+    assert overridden("community_real", **{"source.prices.years.test": [2019]}) == (
+        'override "source.prices.years.test": source.prices.years.shift[0]: '
+        "2019 is used by test already; a year serves one split"
     )
 
 
@@ -688,8 +688,8 @@ SUITE_FAULTS = [
     (
         "name: a\nsystem: s1_3mg\nsource:\n  kind: scenes\n  profiles: {}\n  x: 1",
         6,
-        "source.x: unknown key; known here: kind, profiles, scene_probabilities, "
-        "scene_correlation, tariff_deviation",
+        "source.x: unknown key; known here: forecast, kind, profiles, scene_probabilities, "
+        "scene_correlation, tariff_deviation, wholesale_per_kwh, wholesale_sd",
     ),
 ]
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from mmg_env.config import PricesConfig
 from mmg_env.data import load_days
 from mmg_env.errors import InputError
 
@@ -29,6 +30,9 @@ BLOCKS: Final = MappingProxyType(
     {"train": (1, 18), "val": (19, 24), "test": (25, 31), "shift": (25, 31)}
 )
 YEAR_DAYS: Final = 365
+# Turns of the weeks that a split gets; the week of 15 February 2021 is turn 0.
+ERCOT_TEST_WEEK: Final = 2668
+TURNS: Final = MappingProxyType({"train": (1, 3), "val": (2,), "test": (0,), "shift": (0,)})
 SCORE_WINDOW: Final = 45  # days to either side among which a day is ranked
 LIKE_PRICES: Final = 6  # nearest days among which the next price day is drawn
 PRICE_SEASON: Final = 30.0  # days that count as much as one sd of the level before
@@ -38,8 +42,8 @@ MIDDAY: Final = slice(10, 16)
 
 
 @dataclass(frozen=True, eq=False)
-class PriceYear:
-    """The price days of one calendar year.
+class PriceDays:
+    """The price days from which an episode may draw: a calendar year, or a split's weeks.
 
     Attributes:
         dates: (days,) calendar dates.
@@ -49,7 +53,7 @@ class PriceYear:
         before: (days, 2) mean and last hour of the day before, currency/kWh.
         score: (days, 4) normal scores, among like days of the season, of the mean of the day and of
             its thirds.
-        recent: (days,) mean of the four weeks before, currency/kWh.
+        recent: (days,) median of the daily means of the four weeks before, currency/kWh.
     """
 
     dates: Dates
@@ -148,37 +152,70 @@ def normal_scores(values: Array, season: Ints, kind: Ints) -> Array:
     return scores
 
 
+def price_tables(prices: PricesConfig, split: str) -> list[PriceDays]:
+    """Return the price days of a split: one table per calendar year, or one of weeks.
+
+    Raises:
+        InputError: there are no prices of a year.
+    """
+    if prices.kind == "ercot":
+        return [ercot_weeks(split, prices.cap_per_kwh)]
+    return [price_year(year) for year in getattr(prices.years, split)]
+
+
 @lru_cache(maxsize=32)
-def price_year(year: int) -> PriceYear:
-    """Return the price days of a calendar year.
+def price_year(year: int) -> PriceDays:
+    """Return the Dutch price days of a calendar year.
 
     Raises:
         InputError: there are no prices of that year.
     """
     days = load_days("prices_nl")
-    hourly = np.asarray(days["spot_eur_per_kwh"], dtype=np.float64)
-    mean = hourly.mean(axis=1)
-    chosen = np.flatnonzero(days["date"].astype("datetime64[Y]") == np.datetime64(str(year), "Y"))
-    if len(chosen) == 0:
+    chosen = days["date"].astype("datetime64[Y]") == np.datetime64(str(year), "Y")
+    if not chosen.any():
         first, last = days["date"][[0, -1]].astype("datetime64[Y]")
-        raise InputError(f"source.years: there are no prices of {year}, only of {first} to {last}")
+        raise InputError(
+            f"source.prices.years: there are no prices of {year}, only of {first} to {last}"
+        )
+    return _price_days(days["date"], days["spot_eur_per_kwh"], chosen)
+
+
+@lru_cache(maxsize=8)
+def ercot_weeks(split: str, cap_per_kwh: float) -> PriceDays:
+    """Return the Texan price days of a split: every fourth week, or every other for `train`.
+
+    Two years are too few to give each split its own. The weeks, Monday to Sunday, are dealt out
+    in turn; 14 February 2021, when scarcity prices began, is a Sunday, so that the week after it
+    belongs to `test` and the days before it to `train`.
+    """
+    days = load_days("prices_ercot")
+    hourly = np.minimum(days["spot_usd_per_kwh"], cap_per_kwh)
+    week = (days["date"].astype(np.int64) + 3) // 7  # 1 January 1970 was a Thursday
+    return _price_days(days["date"], hourly, np.isin((week - ERCOT_TEST_WEEK) % 4, TURNS[split]))
+
+
+def _price_days(date: Dates, hourly: Array, wanted: NDArray[np.bool_]) -> PriceDays:
+    """Return some days of a table, with what came before each of them."""
+    hourly = np.asarray(hourly, dtype=np.float64)
+    mean = hourly.mean(axis=1)
+    chosen = np.flatnonzero(wanted)
     earlier = np.maximum(chosen - 1, 0)
-    dates = days["date"][chosen]
+    dates = date[chosen]
     season, kind = day_of_year(dates), day_kind(dates)
     parts = [mean[chosen], *hourly[chosen].reshape(-1, PARTS, 24 // PARTS).mean(axis=2).T]
     parts.append(hourly[chosen][:, MIDDAY].mean(axis=1))
-    return PriceYear(
+    return PriceDays(
         dates,
         hourly[chosen],
         season,
         kind,
         np.column_stack([mean[earlier], hourly[earlier, -1]]),
         np.column_stack([normal_scores(part, season, kind) for part in parts]),
-        np.array([mean[max(0, i - 28) : max(i, 1)].mean() for i in chosen]),
+        np.array([np.median(mean[max(0, i - 28) : max(i, 1)]) for i in chosen]),
     )
 
 
-def draw_prices(table: PriceYear, first: int, dates: Dates, rng: np.random.Generator) -> Ints:
+def draw_prices(table: PriceDays, first: int, dates: Dates, rng: np.random.Generator) -> Ints:
     """Return the rows of the price days for some dates.
 
     Args:

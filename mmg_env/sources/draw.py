@@ -61,8 +61,8 @@ def draw_days(system: System, split: str, index: int) -> Draw:
     calendar = stream(system.name, split, index, "calendar")
     source = system.config.source
     assert isinstance(source, AnalogueSource)
-    years = getattr(source.years, split)
-    table = days.price_year(years[calendar.integers(len(years))])
+    tables = days.price_tables(source.prices, split)
+    table = tables[calendar.integers(len(tables))]
     # A long episode begins early enough to stay within its year, if it can.
     length = system.config.episode_h // 24
     latest = len(table.dates) - (length if length > 7 else 1)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mmg_env.config import AnalogueSource
 from mmg_env.data import load_days
 from mmg_env.layout import W
-from mmg_env.sources.days import SITES, demand_days, in_block, month_of, price_year
+from mmg_env.sources.days import SITES, demand_days, in_block, month_of, price_tables
 from mmg_env.sources.random import autoregressive, stream, student
 from mmg_env.system import System
 
@@ -148,6 +148,7 @@ def by_day(kind: str) -> Array:
 @lru_cache(maxsize=8)
 def price_shape(source: AnalogueSource) -> Array:
     """Return (24,) sizes of price errors per unit of the level: the train years' mean day."""
-    mean = np.mean([price_year(year).hourly.mean(axis=0) for year in source.years.train], axis=0)
+    tables = price_tables(source.prices, "train")
+    mean = np.mean([table.hourly.mean(axis=0) for table in tables], axis=0)
     shape = np.maximum(mean / mean.mean(), 0.1) * by_day("spot")
     return np.asarray(source.price_error * shape / np.sqrt((shape**2).mean()))
