@@ -7,7 +7,7 @@ policy beats, and takes the episode openly.
 from collections.abc import Callable, Mapping
 
 from baselines.deterministic import perfect_foresight
-from baselines.mpc import Mpc
+from baselines.mpc import Mpc, as_usual
 from baselines.replay import replay
 from baselines.rules import Idle, Random, RulePolicy, cover_own_need, follow_prices
 from baselines.solution import Plan, Solution
@@ -19,6 +19,7 @@ POLICIES: Mapping[str, Callable[[System], Policy]] = {
     "self_consumption": lambda system: RulePolicy(system, cover_own_need),
     "time_of_use": lambda system: RulePolicy(system, follow_prices),
     "random": Random,
+    "mpc_climatology": lambda system: Mpc(system, as_usual),
     "mpc": Mpc,
 }
 

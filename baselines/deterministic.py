@@ -63,20 +63,36 @@ def perfect_foresight(system: System, episode: Episode, gap: float = MIP_GAP) ->
     Raises:
         SolverError: HiGHS proved no optimum.
     """
-    check_fits(system, episode)
-    days = episode.steps // system.steps_per_day
-    compiled = compiled_model(system, horizon_of(system, 0, days))
-    state = first_state(system)
-    rates = np.full(len(set(compiled.periods)), system.physics.world[W.demand_charge_per_kw])
-    numbers = fill(compiled, window_data(system, state, episode.values, rates))
-    solver = Solver(compiled)
-    solver.load(numbers)
-    add_heat_cuts(system, compiled, solver, episode.heat_kw)
-    x, bound = solve_exactly(compiled, numbers, solver, system.steps_per_day, gap)
+    compiled, numbers = known_model(system, episode)
+    x, bound = solve_known(system, episode, compiled, numbers, gap)
     values = Values(compiled, x)
     settle(system, numbers, values, episode.values)
     plan = make_plan(system, numbers, values, episode.values)
     return Solution(plan, plan.cost, min(bound, plan.cost), "optimal")
+
+
+def known_model(system: System, episode: Episode) -> tuple[Compiled, Numbers]:
+    """Return the model of a whole episode with everything in it known."""
+    check_fits(system, episode)
+    days = episode.steps // system.steps_per_day
+    compiled = compiled_model(system, horizon_of(system, 0, days))
+    rates = np.full(len(set(compiled.periods)), system.physics.world[W.demand_charge_per_kw])
+    data = window_data(system, first_state(system), episode.values, rates)
+    return compiled, fill(compiled, data)
+
+
+def solve_known(
+    system: System, episode: Episode, compiled: Compiled, numbers: Numbers, gap: float = MIP_GAP
+) -> tuple[Array, float]:
+    """Return (columns,) the solution of an episode's model, and its proven lower bound.
+
+    Raises:
+        SolverError: HiGHS proved no optimum.
+    """
+    solver = Solver(compiled)
+    solver.load(numbers)
+    add_heat_cuts(system, compiled, solver, episode.heat_kw)
+    return solve_exactly(compiled, numbers, solver, system.steps_per_day, gap)
 
 
 def first_state(system: System) -> State:

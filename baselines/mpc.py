@@ -9,7 +9,7 @@ and takes two thirds of the time.
 Source: textbook rolling horizon; docs/model.md section 2 for who knows what when.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from baselines.highs import Solver
 from baselines.plans import Values, requests
 from baselines.rolling_horizon import Window, window_at, window_numbers, window_rows
 from mmg_env.actions import ActionCodec
+from mmg_env.climatology import climatology
 from mmg_env.public import PublicInfo
 from mmg_env.series import Forecast
 from mmg_env.state import State
@@ -98,12 +99,25 @@ def _commitments(compiled: Compiled, hour: int, whole_hours: int) -> Integers:
     return found
 
 
+def as_forecast(public: PublicInfo) -> Forecast:
+    """Return the forecast that everyone is given."""
+    return public.forecast
+
+
+def as_usual(public: PublicInfo) -> Forecast:
+    """Return what the climate and the last hour let expect; no forecast is read."""
+    return climatology(public.system).foresee(public.history, public.forecast)
+
+
 class Mpc:
     """Deterministic model predictive control as a policy."""
 
-    def __init__(self, system: System) -> None:
-        """Take the system; models are compiled when first needed."""
+    def __init__(
+        self, system: System, outlook: Callable[[PublicInfo], Forecast] = as_forecast
+    ) -> None:
+        """Take the system, and what to plan against; models are compiled when first needed."""
         self._system = system
+        self._outlook = outlook
         self._codec = ActionCodec(system)
         self._solvers = Solvers()
 
@@ -114,5 +128,5 @@ class Mpc:
     def act(self, observation: NDArray[Any], info: Mapping[str, Any]) -> Array:  # noqa: ARG002
         """Return this hour's wishes and, at a day's first step, its commitments."""
         public: PublicInfo = info["public"]
-        request = plan_from(self._system, public.state, public.forecast, self._solvers)
+        request = plan_from(self._system, public.state, self._outlook(public), self._solvers)
         return np.clip(self._codec.encode(request), -1.0, 1.0)

@@ -19,7 +19,12 @@ from mmg_env.trajectory import Trajectory
 from mmg_env.wrappers import CommitmentByPeriod, CommitmentByPolicy
 
 # Bumped, with an entry in the changelog, when a suite's numbers change.
-_VERSIONS = {"s1_3mg": 0, "community_real": 0}
+_VERSIONS = {
+    "s1_3mg": 0,
+    "community_real": 1,
+    "resilience": 0,
+    "scarcity": 0,
+}
 
 
 def environment_id(suite: str) -> str:

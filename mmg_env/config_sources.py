@@ -94,6 +94,9 @@ class AnalogueSource(_Source):
     kind: Literal["analogue"]
     prices: PricesConfig = Field(description="Whose prices, and how they are split.")
     price_error: NonNegative = Field(0.22, description="Sd of price forecasts, share of level.")
+    price_error_spikes: NonNegative = Field(
+        0.0, description="Growth of price errors with the price over its level; 1: in proportion."
+    )
     wind_error: NonNegative = Field(0.17, description="Sd of wind forecasts, share of capacity.")
     pv_error: NonNegative = Field(0.40, description="Sd of PV forecasts, share of climatology.")
     load_error: NonNegative = Field(0.08, description="Sd of load forecasts, share of the peak.")

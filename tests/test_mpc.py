@@ -1,5 +1,8 @@
 """Model predictive control: windows, prorated charges, and plans that keep to what they planned."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 from random_systems import random_episode, random_system
@@ -7,11 +10,13 @@ from random_systems import random_episode, random_system
 from baselines import perfect_foresight
 from baselines.deterministic import first_state
 from baselines.highs import Solver
-from baselines.mpc import Mpc, Solvers, plan_from
+from baselines.mpc import Mpc, Solvers, as_usual, plan_from
 from baselines.rolling_horizon import demand_rates, window_at, window_numbers, window_rows
 from mmg_env import CommunityEnv, load_system, rollout
+from mmg_env.climatology import climatology
 from mmg_env.kernel import step_hour
 from mmg_env.layout import REAL_COSTS, F, L, X
+from mmg_env.public import PublicInfo
 from mmg_env.splits import nominal_episode, sample_episode
 from mmg_env.state import State
 
@@ -143,3 +148,24 @@ def test_an_episode_does_not_depend_on_those_before():
     play(system, policy, sample_episode(system, "test", 1))
     again = play(system, policy, sample_episode(system, "test", 0))
     assert first.requests.tobytes() == again.requests.tobytes()
+
+
+def test_without_a_forecast_it_plays_on_what_the_climate_lets_expect():
+    """Nothing in the forecast but the grid's state and the nomination's base is read."""
+    system = load_system("community_real", {"episode_h": 24})
+    episode = sample_episode(system, "test", 2)
+    given = climatology(system).model.path < 0
+    lie = np.array(episode.center)
+    lie[:, ~given] *= 0.5
+    lied_to = replace(episode, center=lie)
+    base = 4 * len(system.members) + X.nomination_base_kw
+    for t in (0, 3):
+        forecasts = [e.forecast(t) for e in (episode, lied_to)]
+        values = np.array(forecasts[1].values)
+        values[:, base] = forecasts[0].values[:, base]
+        infos = [
+            PublicInfo(system, t, first_state(system), forecast, partial(episode.until, t))
+            for forecast in (forecasts[0], replace(forecasts[1], values=values))
+        ]
+        told, lied = (Mpc(system, as_usual).act(np.zeros(0), {"public": i}) for i in infos)
+        np.testing.assert_array_equal(told, lied)

@@ -23,6 +23,8 @@ from mmg_env.series import ErrorModel
 from mmg_env.sources import days, errors
 from mmg_env.sources.days import SITES
 from mmg_env.sources.draw import Draw, by_step, draw_days
+from mmg_env.sources.grid import derated_days, outages
+from mmg_env.sources.quality import regarded
 from mmg_env.sources.random import autoregressive, stream, student
 from mmg_env.sources.scenes import spin_calls
 from mmg_env.system import System
@@ -55,9 +57,9 @@ def sample(system: System, split: str, index: int) -> Episode:
     truth[:, premiums] = scale[:, premiums] * (1.0 + paths[:, -2:])  # its mean is its scale
     center = truth - scale * np.where(model.path >= 0, paths[:, model.path], 0.0)
     center[:, 4 * len(system.members) + X.spin_call] = 0.0
-    belief = Belief(center, scale, paths)
     label = (system.name, split, index)
     start = draw.start.astype("datetime64[h]")
+    model, belief = regarded(system, start, model, Belief(center, scale, paths), truth)
     return assemble_episode(system, label, start, model, belief, truth)
 
 
@@ -86,8 +88,11 @@ def _truth(system: System, draw: Draw) -> Array:
     shared = truth[:, 4 * members :]
     factor, adder = _price_rule(system)
     shared[:, list(PRICES)] = draw.spot[:, None] * factor + adder[draw.hour]
-    shared[:, X.grid_up] = 1.0
-    shared[:, X.derating] = 1.0
+    derating = derated_days(system, draw.split, draw.index, len(truth))
+    shared[:, X.derating] = derating
+    shared[:, X.grid_up] = np.where(
+        outages(system, draw.split, draw.index, len(truth)), 0, derating
+    )
     shared[:, X.carbon_kg_per_kwh] = system.config.carbon.grid_kg_per_kwh
     ces = system.config.ces
     if ces is not None:
@@ -206,7 +211,8 @@ def _premium_scale(system: System) -> Array:
 
 def _capped_errors(system: System, draw: Draw, truth: Array) -> Array:
     """Return the error paths, the premiums' cut so that shedding never pays."""
-    paths = errors.draw_errors(system, (draw.split, draw.index), draw.weather[0])
+    dearness = np.maximum(draw.spot / draw.level - 1.0, 0.0)
+    paths = errors.draw_errors(system, (draw.split, draw.index), draw.weather[0], dearness)
     members = len(system.members)
     shared = truth[:, 4 * members :]
     carbon = system.physics.world[W.carbon_per_kg] * shared[:, X.carbon_kg_per_kwh]

@@ -50,7 +50,7 @@ def persistence(system: System) -> Array:
     return np.asarray(hourly**system.dt_h)
 
 
-def draw_errors(system: System, label: tuple[str, int], wind: Array) -> Array:
+def draw_errors(system: System, label: tuple[str, int], wind: Array, dearness: Array) -> Array:
     """Return (steps, paths) error paths; those of the premiums are still uncapped.
 
     A premium is scale * m_h, where m is a positive AR(1) of mean 1; being short costs more when
@@ -61,6 +61,8 @@ def draw_errors(system: System, label: tuple[str, int], wind: Array) -> Array:
         system: the system.
         label: (split, index).
         wind: (steps, sites) capacity factor of wind, on which the size of its errors depends.
+        dearness: (steps,) by how much the price exceeds its level, as a share of the level; its
+            errors grow with it by the source's `price_error_spikes`.
     """
     split, index = label
     rows = len(wind)
@@ -79,6 +81,9 @@ def draw_errors(system: System, label: tuple[str, int], wind: Array) -> Array:
     draws[:, :-2] *= np.sqrt(1.0 - phi[:-2] ** 2)
     draws[:, -2:] *= 1.0 - phi[-2:]
     draws[:, : len(SITES)] *= 0.35 + 2.6 * wind * (1.0 - wind)
+    source = system.config.source
+    assert isinstance(source, AnalogueSource)
+    draws[:, path_names(system).index("spot")] *= 1.0 + source.price_error_spikes * dearness
     draws[0, -2:] += phi[-2:]  # premiums begin at their mean
     errors = autoregressive(draws, phi)
     region = errors[:, : len(SITES)].mean(axis=1) / REGION_SD

@@ -28,6 +28,7 @@ from mmg_env.episode import (
 from mmg_env.errors import InputError
 from mmg_env.layout import MEMBER_SERIES, P, X
 from mmg_env.series import ErrorModel
+from mmg_env.sources.quality import regarded
 from mmg_env.sources.random import autoregressive, stream, student
 from mmg_env.system import System
 
@@ -88,11 +89,12 @@ def sample(system: System, split: str, index: int) -> Episode:
     errors = autoregressive(_innovations(system, split, index, len(center)), _phi(system))
     limit = _source(system).tariff_deviation
     errors[:, -1] = _bounded_tariff(errors[:, -1], limit, system)
-    belief = Belief(center, _scale(system, center), errors)
+    scale = _scale(system, center)
     model = _error_model(system)
-    truth = center + belief.scale * np.where(model.path >= 0, errors[:, model.path], 0.0)
+    truth = center + scale * np.where(model.path >= 0, errors[:, model.path], 0.0)
     truth[:, 4 * len(system.members) + X.spin_call] = spin_calls(system, split, index, len(truth))
     start = np.datetime64(SEASON_STARTS[season])
+    model, belief = regarded(system, start, model, Belief(center, scale, errors), truth)
     return assemble_episode(system, (system.name, split, index), start, model, belief, truth)
 
 
