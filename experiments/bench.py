@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import joblib
+import numpy as np
 import typer
 from pydantic import Field, ValidationError
 from rich.box import SIMPLE_HEAD
@@ -175,10 +176,20 @@ def run(plan: BenchmarkConfig, system: System) -> int:
         for policy in silent
     ]
     tasks = [Task(cell, plan.suite, Path(plan.out), origin) for cell in cells]
+    work_off(tasks, plan.workers)
+    return _tell(plan, system, origin, cells)
+
+
+def work_off(tasks: Sequence[Task], workers: int | None) -> None:
+    """Run those tasks that have no record yet under a progress bar; say which fail as they do.
+
+    Args:
+        tasks: what is wanted.
+        workers: processes; None for one per core.
+    """
     missing = pending(tasks)
     _say_what_stands(tasks, missing)
-    _work_off(missing, plan.workers or joblib.cpu_count())
-    return _tell(plan, system, origin, cells)
+    _run(missing, workers or joblib.cpu_count())
 
 
 def _say_what_stands(tasks: Sequence[Task], missing: Sequence[Task]) -> None:
@@ -192,8 +203,7 @@ def _say_what_stands(tasks: Sequence[Task], missing: Sequence[Task]) -> None:
         typer.echo(f"{stale} records {sentence}: run again", err=True)
 
 
-def _work_off(tasks: Sequence[Task], workers: int) -> None:
-    """Run tasks under a progress bar; say which fail as they do."""
+def _run(tasks: Sequence[Task], workers: int) -> None:
     if not tasks:
         return
     bar = Progress(
@@ -234,6 +244,8 @@ def _tell(plan: BenchmarkConfig, system: System, origin: Origin, cells: Sequence
     findings = Findings(system, plan.split, plan.command(), origin, board, trajectories)
     report = write_report(folder, findings)
     Console(width=max(Console().width, _NARROWEST)).print(table(board, system))
+    if np.isfinite(board.stability):
+        typer.echo(f"even and odd episodes rank the policies with tau {board.stability:.2f}")
     typer.echo(f"report: {report}")
     if board.failures:
         typer.echo(f"{len(board.failures)} of {len(cells)} cells failed; see the report", err=True)

@@ -8,9 +8,10 @@ takes each policy's cost on the drawn ones. With z the policy whose score is 0 a
     CVaR   = mean of the worst 1 - alpha of the episodes
 
 Source: Efron & Tibshirani 1993 (percentile bootstrap); Rockafellar & Uryasev 2000 (CVaR of a
-discrete distribution, where the boundary episode counts in part).
+discrete distribution, where the boundary episode counts in part); Kendall 1938 (tau).
 """
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -61,20 +62,87 @@ def score_interval(costs: Array, zero: Array, oracle: Array, rng: np.random.Gene
         oracle: (episodes,) the lower bounds.
         rng: draws the resamples.
     """
-    value = score(costs, zero, oracle)
-    if np.isnan(value) or len(costs) < 2:
+    _paired(costs, zero, oracle)
+    return ratio_interval(zero - costs, zero - oracle, rng)
+
+
+def ratio_interval(part: Array, whole: Array, rng: np.random.Generator) -> Interval:
+    """Return sum part / sum whole with a paired bootstrap interval, from two episodes on.
+
+    Without interval where some resample's sum of `whole` is not positive: the ratio is unbounded.
+
+    Args:
+        part: (episodes,) numerators.
+        whole: (episodes,) denominators; if their sum is not positive, nothing is known.
+        rng: draws the resamples.
+    """
+    _paired(part, whole)
+    value = _ratio(float(part.sum()), float(whole.sum()))
+    if np.isnan(value) or len(part) < 2:
         return Interval(value, np.nan, np.nan)
-    drawn = rng.integers(len(costs), size=(RESAMPLES, len(costs)))
-    saved, possible = (zero - costs)[drawn].sum(axis=1), (zero - oracle)[drawn].sum(axis=1)
-    if not (possible > 0.0).all():
+    drawn = rng.integers(len(part), size=(RESAMPLES, len(part)))
+    parts, wholes = part[drawn].sum(axis=1), whole[drawn].sum(axis=1)
+    if not (wholes > 0.0).all():
         return Interval(value, np.nan, np.nan)
-    return _interval(value, saved / possible)
+    return _interval(value, parts / wholes)
 
 
 def regret(costs: Array, oracle: Array) -> float:
     """Return the cost above the oracle's, as a share of the oracle's absolute cost."""
     _paired(costs, oracle)
     return _ratio(float((costs - oracle).sum()), abs(float(oracle.sum())))
+
+
+def regret_interval(
+    costs: Array, oracle: Array, constant: Array, rng: np.random.Generator
+) -> Interval:
+    """Return the regret beside what a policy can influence, with a paired bootstrap interval.
+
+    ::
+
+        sum (c - o) / |sum (o - k)|
+
+    Args:
+        costs: (episodes,) the policy's costs.
+        oracle: (episodes,) the lower bounds.
+        constant: (episodes,) k, the part of the cost that is the same for every policy.
+        rng: draws the resamples.
+    """
+    _paired(costs, oracle, constant)
+    sign = -1.0 if (oracle - constant).sum() < 0.0 else 1.0
+    return ratio_interval(costs - oracle, sign * (oracle - constant), rng)
+
+
+def rank_stability(costs: Mapping[str, Array]) -> float:
+    """Return how alike two disjoint halves of the episodes rank the policies.
+
+    It is Kendall's tau of the policies' mean costs on every other episode and on those between: 1
+    is the same order, -1 the reverse; NaN with fewer than two policies or episodes.
+
+    Args:
+        costs: (episodes,) costs by policy, paired.
+    """
+    from scipy.stats import kendalltau  # here, because it is slow to import
+
+    table = np.array(list(costs.values()))
+    if len(table) < 2 or table.shape[1] < 2:
+        return float("nan")
+    halves = table[:, 0::2].mean(axis=1), table[:, 1::2].mean(axis=1)
+    return float(kendalltau(*halves).statistic)
+
+
+def episodes_needed(found: Interval, episodes: int, half_width: float) -> float:
+    """Return about how many episodes would narrow an interval to +- half_width.
+
+    An interval of means shrinks with the square root of their number.
+
+    Args:
+        found: the interval on so many episodes.
+        episodes: their number.
+        half_width: what is wanted.
+    """
+    present = 0.5 * (found.high - found.low)
+    return float(np.ceil(episodes * (present / half_width) ** 2))
 
 
 def cvar(costs: Array, alpha: float = 0.95) -> float:

@@ -1,11 +1,6 @@
 """Episodes and forecasts: what is random, what is fixed, what may be known when."""
 
 import dataclasses
-import hashlib
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import laws
 import numpy as np
@@ -17,10 +12,8 @@ from mmg_env.episode import Belief, assemble_episode, lead_steps, physical_bound
 from mmg_env.errors import InputError
 from mmg_env.layout import P, X
 from mmg_env.series import ErrorModel
-from mmg_env.splits import nominal_episode, sample_episode
-from mmg_env.system import build_system, load_system
-
-HERE = Path(__file__).parent
+from mmg_env.splits import sample_episode
+from mmg_env.system import load_system
 
 
 @pytest.fixture(scope="module")
@@ -28,75 +21,7 @@ def s1():
     return load_system("s1_3mg")
 
 
-def fingerprint(name, split, index):
-    """Return a digest of an episode and two of its forecasts."""
-    episode = sample_episode(load_system(name), split, index)
-    digest = hashlib.sha256()
-    arrays = [episode.values, episode.center, episode.scale, episode.errors]
-    for array in [*arrays, episode.forecast(0).values, episode.forecast(13).values]:
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-# --- sampling -----------------------------------------------------------------------------------
-
-
-def test_another_process_draws_bit_identical_episodes():
-    code = "from test_episode import fingerprint; print(fingerprint('s1_3mg', 'test', 5))"
-    path = os.pathsep.join([str(HERE), str(HERE.parent)])
-    other = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "7"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert other.stdout.strip() == fingerprint("s1_3mg", "test", 5)
-
-
-def test_episodes_do_not_depend_on_the_order_of_drawing(s1):
-    first = sample_episode(s1, "train", 3).values.tobytes()
-    sample_episode(s1, "train", 4)
-    assert sample_episode(s1, "train", 3).values.tobytes() == first
-
-
-def test_a_member_that_joins_changes_no_other_series(s1):
-    config = s1.config
-    newcomer = config.members[1].model_copy(update={"name": "MG0"})
-    larger = build_system(config.model_copy(update={"members": (newcomer, *config.members)}))
-    for index in range(3):
-        before, after = sample_episode(s1, "train", index), sample_episode(larger, "train", index)
-        for kind in ("wind_kw", "pv_kw", "load_kw", "heat_kw"):
-            old, new = getattr(before, kind), getattr(after, kind)
-            assert np.array_equal(old, new[:, 1:]), kind
-        assert np.array_equal(before.price_buy, after.price_buy)
-        assert np.array_equal(before.forecast(9).load_kw, after.forecast(9).load_kw[:, 1:])
-
-
-def test_splits_and_indices_differ(s1):
-    drawn = [sample_episode(s1, s, i) for s in ("train", "val", "test", "shift") for i in range(3)]
-    for k, left in enumerate(drawn):
-        for right in drawn[:k]:
-            assert not np.array_equal(left.load_kw, right.load_kw)
-            assert not np.array_equal(left.price_buy, right.price_buy)
-
-
-def test_train_has_no_end_and_the_others_have_one(s1):
-    sample_episode(s1, "train", 10**9)
-    with pytest.raises(InputError, match=r"episode: 128 is not in split test .*allowed: 0\.\.127"):
-        sample_episode(s1, "test", 128)
-    with pytest.raises(InputError, match=r"episode: -1 is not in split train .*allowed: 0\.\."):
-        sample_episode(s1, "train", -1)
-    with pytest.raises(InputError, match="split: 'tset' is not one of train, val, test, shift"):
-        sample_episode(s1, "tset", 0)
-
-
-def test_a_system_without_a_source_says_so():
-    system = make_system(7)
-    with pytest.raises(InputError, match="it has no `source`, so it has no episodes"):
-        sample_episode(system, "train", 0)
-    with pytest.raises(InputError, match="it has no source, which has no nominal day"):
-        nominal_episode(system)
+# --- arrays ---------------------------------------------------------------------------------------
 
 
 def test_arrays_of_an_episode_cannot_be_written(s1):

@@ -125,6 +125,7 @@ def test_the_page_says_what_it_should(
         "A day under each policy",
         "Data and versions",
         "3 episodes of the split test",
+        "Even and odd episodes rank the policies with Kendall's tau 1.00",
         "lower bound",
         "mmg bench --out 'a & b'",
         f"sha256 {origin_of(system).config_sha256}",

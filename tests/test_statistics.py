@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from experiments.statistics import cvar, mean_difference, regret, score, score_interval
+from experiments.statistics import (
+    Interval,
+    cvar,
+    episodes_needed,
+    mean_difference,
+    rank_stability,
+    ratio_interval,
+    regret,
+    regret_interval,
+    score,
+    score_interval,
+)
 
 COSTS = arrays(np.float64, st.integers(1, 12), elements=st.floats(-1e4, 1e4))
 
@@ -109,3 +120,64 @@ def test_one_episode_has_no_interval() -> None:
 def test_unpaired_costs_are_refused() -> None:
     with pytest.raises(ValueError, match="must be paired"):
         score(np.ones(3), np.ones(2), np.ones(3))
+
+
+def test_a_ratio_without_a_positive_whole_is_unknown() -> None:
+    part = np.array([1.0, 2.0, 3.0])
+    assert np.isnan(ratio_interval(part, np.array([1.0, 2.0, -4.0]), rng()).value)
+    # The sum is positive, but not in every resample: there is a value and no interval.
+    found = ratio_interval(part, np.array([1.0, -2.0, 4.0]), rng())
+    assert found.value == 2.0
+    assert np.isnan(found.low)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_regret_leaves_out_what_nobody_can_change(sign: float) -> None:
+    oracle = np.array([60.0, 40.0]) if sign > 0.0 else np.array([10.0, -10.0])
+    constant = np.array([20.0, 30.0])  # 50 can be influenced: of 100, or earned
+    found = regret_interval(oracle + 2.5, oracle, constant, rng())
+    assert found.value == pytest.approx(0.1)
+    assert regret_interval(oracle + 2.5, oracle, np.zeros(2), rng()).value != found.value
+
+
+def test_regret_without_a_constant_is_the_plain_one() -> None:
+    costs, oracle = np.array([12.0, 9.0, 14.0]), np.array([10.0, 8.0, 11.0])
+    found = regret_interval(costs, oracle, np.zeros(3), rng())
+    assert found.value == pytest.approx(regret(costs, oracle))
+    assert found.low < found.value < found.high
+
+
+def test_rank_stability_is_kendalls_tau_of_the_halves() -> None:
+    # Even episodes rank a, b, c; odd ones b, a, c: of three pairs, one is turned round.
+    costs = {
+        "a": np.array([1.0, 5.0, 2.0, 5.0]),
+        "b": np.array([3.0, 4.0, 3.0, 4.0]),
+        "c": np.array([9.0, 9.0, 9.0, 9.0]),
+    }
+    assert rank_stability(costs) == pytest.approx(1.0 / 3.0)
+    assert rank_stability({"a": costs["a"], "c": costs["c"]}) == pytest.approx(1.0)
+
+
+def test_rank_stability_is_unknown_with_one_policy_or_episode() -> None:
+    assert np.isnan(rank_stability({}))
+    assert np.isnan(rank_stability({"a": np.ones(4)}))
+    assert np.isnan(rank_stability({"a": np.ones(1), "b": np.zeros(1)}))
+
+
+def test_episodes_needed_grow_with_the_square_of_the_precision() -> None:
+    found = Interval(0.5, 0.4375, 0.5625)
+    assert episodes_needed(found, 25, 0.03125) == 100.0
+    assert episodes_needed(found, 25, 0.0625) == 25.0
+    assert episodes_needed(found, 25, 0.0626) == 25.0  # a part of an episode is an episode
+    assert np.isnan(episodes_needed(Interval(0.5, np.nan, np.nan), 25, 0.01))
+
+
+def test_episodes_needed_are_about_enough() -> None:
+    draw = rng(3)
+    zero = draw.normal(100.0, 20.0, 4000)
+    oracle = zero - draw.uniform(30.0, 50.0, 4000)
+    costs = zero - draw.uniform(5.0, 25.0, 4000)
+    found = score_interval(costs[:40], zero[:40], oracle[:40], rng())
+    n = int(episodes_needed(found, 40, 0.02))
+    wider = score_interval(costs[:n], zero[:n], oracle[:n], rng())
+    assert 0.5 * (wider.high - wider.low) == pytest.approx(0.02, rel=0.35)

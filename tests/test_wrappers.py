@@ -64,7 +64,7 @@ def equal(left, right):
 # --- both -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mmg/S13mg-v0", "mmg/CommunityReal-v0"])
+@pytest.mark.parametrize("name", ["mmg/S13mg-v0", "mmg/CommunityReal-v1"])
 @pytest.mark.parametrize("wrap", [by_policy, CommitmentByPeriod])
 def test_wrapped_envs_pass_both_checkers(name, wrap):
     with warnings.catch_warnings():
@@ -342,7 +342,7 @@ def test_without_schedules_the_action_is_the_full_one():
 
 
 def test_a_rollout_works_through_the_wrapper():
-    env = CommitmentByPeriod(gymnasium.make("mmg/CommunityReal-v0", split="test"))
+    env = CommitmentByPeriod(gymnasium.make("mmg/CommunityReal-v1", split="test"))
 
     class Still:
         def reset(self, rng):

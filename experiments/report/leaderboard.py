@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.records import EvaluationRecord
-from experiments.statistics import Interval, cvar, mean_difference, regret, score_interval
+from experiments.statistics import (
+    Interval,
+    cvar,
+    mean_difference,
+    rank_stability,
+    regret,
+    score_interval,
+)
 
 Array = NDArray[np.float64]
 
@@ -63,6 +70,12 @@ class Board:
     episodes: tuple[int, ...]
     costs: Mapping[str, Array]
     failures: tuple[EvaluationRecord, ...]
+
+    @property
+    def stability(self) -> float:
+        """How alike even and odd episodes rank the policies: Kendall's tau, the bound left out."""
+        listed = [row.policy for row in self.rows if not row.bound and np.isfinite(row.cost)]
+        return rank_stability({policy: self.costs[policy] for policy in listed})
 
 
 def rank(

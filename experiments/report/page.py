@@ -92,6 +92,9 @@ def _summary(board: Board, currency: str) -> str:
         if np.isfinite(best.score.low):
             low, high = percent(best.score.low), percent(best.score.high)
             text += f" (95 % interval {low} to {high})"
+    if np.isfinite(board.stability):
+        text += ". Even and odd episodes rank the policies with Kendall's tau "
+        text += f"{board.stability:.2f}"
     return text + "."
 
 

@@ -35,14 +35,14 @@ def columns(zero: str, currency: str) -> tuple[Column, ...]:
             "saving",
             currency,
             f"against {zero}, mean per episode, with the paired 95 % bootstrap interval",
-            lambda row: Text(amount(row.saving.value), _spread(row.saving, amount)),
+            lambda row: Text(amount(row.saving.value), spread(row.saving, amount)),
         ),
         Column(
             "score",
             "",
             f"share of the possible saving: {zero} is 0, the oracle's bound 1; a ratio of sums "
             "over the episodes, with the paired 95 % bootstrap interval",
-            lambda row: Text(number(row.score.value), _spread(row.score, number)),
+            lambda row: Text(number(row.score.value), spread(row.score, number)),
         ),
         Column(
             "regret",
@@ -103,7 +103,8 @@ def percent(share: float, digits: int = 0) -> str:
     return NOTHING if not math.isfinite(share) else f"{number(100.0 * share, digits)} %"
 
 
-def _spread(interval: Interval, write: Callable[[float], str]) -> str:
+def spread(interval: Interval, write: Callable[[float], str]) -> str:
+    """Write the bounds of an interval; nothing where there are none."""
     if not math.isfinite(interval.low) or interval.low == interval.high:
         return ""
     return f"{write(interval.low)} \u2026 {write(interval.high)}"
