@@ -9,7 +9,8 @@ from collections.abc import Callable, Mapping
 from baselines.deterministic import perfect_foresight
 from baselines.mpc import Mpc, as_usual
 from baselines.replay import replay
-from baselines.rules import Idle, Random, RulePolicy, cover_own_need, follow_prices
+from baselines.rule_hours import cover_own_need, follow_prices
+from baselines.rules import Idle, Random, RulePolicy, tuned_rule
 from baselines.solution import Plan, Solution
 from mmg_env.rollout import Policy
 from mmg_env.system import System
@@ -18,6 +19,7 @@ POLICIES: Mapping[str, Callable[[System], Policy]] = {
     "idle": Idle,
     "self_consumption": lambda system: RulePolicy(system, cover_own_need),
     "time_of_use": lambda system: RulePolicy(system, follow_prices),
+    "tuned_rule": tuned_rule,
     "random": Random,
     "mpc_climatology": lambda system: Mpc(system, as_usual),
     "mpc": Mpc,

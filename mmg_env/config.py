@@ -40,6 +40,7 @@ from mmg_env.config_devices import (
     Switch,
     WearConfig,
 )
+from mmg_env.config_rules import Thresholds, TunedRuleConfig
 from mmg_env.config_sources import (
     AnalogueSource,
     CsvSource,
@@ -84,7 +85,9 @@ __all__ = [
     "SystemConfig",
     "TariffConfig",
     "TerminalConfig",
+    "Thresholds",
     "TouTariff",
+    "TunedRuleConfig",
     "WearConfig",
     "YearsConfig",
 ]
@@ -297,6 +300,7 @@ class SystemConfig(Model):
     source: SourceConfig | None = Field(None, description="Where episodes come from.")
     splits: SplitsConfig = Field(SplitsConfig(), description="Sizes of the frozen splits.")
     score_zero: Label = Field("time_of_use", description="Policy whose score is 0.")
+    tuned_rule: TunedRuleConfig | None = Field(None, description="Policy `tuned_rule`.")
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -22,7 +22,7 @@ from mmg_env.config_yaml import Document, Origin, read_text, read_yaml
 from mmg_env.errors import ConfigError
 
 _SUITE_RANK, _SYSTEM_RANK, _CALLER_RANK = range(3)
-_REPLACED = ("source", "splits", "score_zero", "episode_h")
+_REPLACED = ("source", "splits", "score_zero", "tuned_rule", "episode_h")
 """Keys of a suite that stand for the system's key of the same name."""
 
 
@@ -39,6 +39,7 @@ class SuiteConfig(Model):
     source: dict[str, Any] | None = Field(None, description="Where episodes come from.")
     splits: SplitsConfig | None = Field(None, description="Sizes of the frozen splits.")
     score_zero: Label | None = Field(None, description="Policy whose score is 0.")
+    tuned_rule: dict[str, Any] | None = Field(None, description="Policy `tuned_rule`.")
 
 
 class _Resolved(NamedTuple):

@@ -239,7 +239,7 @@ def times(system, episode):
     return sorted(t for t in chosen if t < min(episode.steps, 2 * day))
 
 
-# The policies that know more of a system than its devices: episodes to learn from, or a suite's block.
+# They know more of a system than its devices: episodes to learn from.
 OF_SUITES = ("mpc_climatology",)
 PLAYED = [
     (name, case) for name in POLICIES for case in CASES if name not in OF_SUITES or case in SUITES
