@@ -7,6 +7,7 @@ policy beats, and takes the episode openly.
 from collections.abc import Callable, Mapping
 
 from baselines.deterministic import perfect_foresight
+from baselines.dynamic_programming import DynamicProgramming
 from baselines.mpc import Mpc, as_usual
 from baselines.replay import replay
 from baselines.rule_hours import cover_own_need, follow_prices
@@ -23,6 +24,29 @@ POLICIES: Mapping[str, Callable[[System], Policy]] = {
     "random": Random,
     "mpc_climatology": lambda system: Mpc(system, as_usual),
     "mpc": Mpc,
+    "dynamic_programming": DynamicProgramming,
 }
 
-__all__ = ["POLICIES", "Plan", "Solution", "perfect_foresight", "replay"]
+# Some policies need to know more than a system's devices.
+_NEEDS: Mapping[str, tuple[str, Callable[[System], bool]]] = {
+    "tuned_rule": ("a block `tuned_rule`", lambda system: system.config.tuned_rule is not None),
+    "mpc_climatology": ("a `source`", lambda system: system.config.source is not None),
+    "dynamic_programming": (
+        "the source `markov`",
+        lambda system: system.config.source is not None and system.config.source.kind == "markov",
+    ),
+}
+
+
+def missing_for(policy: str, system: System) -> str:
+    """Return what a system lacks that a policy needs, in words; nothing if it can be played."""
+    need, met = _NEEDS.get(policy, ("", lambda _: True))
+    return "" if met(system) else need
+
+
+def playable(system: System) -> list[str]:
+    """Return the names of the policies that can be played on a system."""
+    return [name for name in POLICIES if not missing_for(name, system)]
+
+
+__all__ = ["POLICIES", "Plan", "Solution", "missing_for", "perfect_foresight", "playable", "replay"]

@@ -132,9 +132,8 @@ def check(plan: BenchmarkConfig, system: System) -> None:
         InputError: a sentence with the name and what is allowed.
     """
     check_split(system, plan.split)
-    for policy in plan.policies:
-        check_policy(policy)
-    check_policy(system.config.score_zero)
+    for policy in (*plan.policies, system.config.score_zero):
+        check_policy(policy, system)
     size = split_size(system, plan.split)
     if size is not None and plan.episodes > size:
         sentence = f"{plan.episodes} is more than the {size} of the split {plan.split}"
@@ -149,13 +148,16 @@ def check_split(system: System, split: str) -> None:
         raise InputError(f"system {system.name}: it has no `source`, so it has no episodes")
 
 
-def check_policy(policy: str) -> None:
-    """Refuse a policy that does not exist."""
-    from baselines import POLICIES
+def check_policy(policy: str, system: System) -> None:
+    """Refuse a policy that does not exist, or that cannot be played on the system."""
+    from baselines import POLICIES, missing_for
 
     known = [*POLICIES, ORACLE]
     if policy not in known:
         raise InputError(unknown("policy", policy, known))
+    missing = missing_for(policy, system)
+    if missing:
+        raise InputError(f"policy {policy}: it needs {missing}, which {system.name} does not have")
 
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:

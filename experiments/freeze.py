@@ -21,6 +21,7 @@ import yaml
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
+from baselines import missing_for
 from experiments.engine import ORACLE, foresee, live_through
 from experiments.records import Cell, write_atomically
 from mmg_env import environment_id
@@ -196,7 +197,7 @@ def _cost(system: System, cell: Cell) -> float:
 
 def _policies(system: System) -> Iterator[str]:
     for name in RULES:
-        if name != "tuned_rule" or getattr(system.config, name, None) is not None:
+        if not missing_for(name, system):
             yield name
     if len(system.members) <= SMALL:
         yield from (*PLANNERS, ORACLE)

@@ -14,6 +14,8 @@ import typer
 from pydantic import Field
 from rich.console import Console
 
+from baselines import missing_for
+from baselines.dynamic_programming import solve
 from experiments.bench import BenchmarkConfig, check, work_off
 from experiments.engine import Task, exclusive
 from experiments.gate import CLIMATOLOGY, IDLE, MPC, ORACLE, Ladder, judge
@@ -38,6 +40,7 @@ from mmg_env.splits import sample_episode, split_size
 from mmg_env.system import System, load_system
 
 TUNED: Final = "tuned_rule"
+BEST: Final = "dynamic_programming"
 UNTUNED: Final = ("self_consumption", "time_of_use")
 """Rules without thresholds: the better one stands in where a suite has no tuned rule."""
 _NARROWEST: Final = 118  # columns that the tables need; a pipe has no width of its own
@@ -121,7 +124,7 @@ def plan_study(
         suite=source,
         split=split,
         episodes=episodes,
-        policies=(IDLE, *_rules(system), CLIMATOLOGY, MPC, ORACLE),
+        policies=(IDLE, *_rules(system), *_planners(system), ORACLE),
         workers=workers,
         out=out,
     )
@@ -142,8 +145,14 @@ def is_regression(source: str) -> bool:
         return False  # a system's own file, which says nothing about this
 
 
+def _planners(system: System) -> tuple[str, ...]:
+    """Return the rungs above the rules; the best of all policies where it can be computed."""
+    best = (BEST,) if not missing_for(BEST, system) else ()
+    return (CLIMATOLOGY, MPC, *best)
+
+
 def _rules(system: System) -> tuple[str, ...]:
-    return (TUNED,) if getattr(system.config, TUNED, None) is not None else UNTUNED
+    return (TUNED,) if system.config.tuned_rule is not None else UNTUNED
 
 
 def tell(studies: Sequence[Study], folder: Path, markdown: Path | None) -> bool:
@@ -183,7 +192,7 @@ def climb(study: Study, records: Sequence[EvaluationRecord]) -> Ladder | None:
     if not board.episodes or set(board.costs) != set(study.plan.policies):
         return None
     rule = min(study.rules, key=lambda name: float(board.costs[name].mean()))
-    listed = (IDLE, rule, CLIMATOLOGY, MPC, ORACLE)
+    listed = (IDLE, rule, *_planners(study.system), ORACLE)
     counted = set(board.episodes)
     unserved = {name: np.zeros(len(board.episodes)) for name in listed}
     place = {episode: number for number, episode in enumerate(board.episodes)}
@@ -228,6 +237,7 @@ def grid_fails(episode: Episode) -> bool:
 def _remarks(studies: Sequence[Study], ladders: Sequence[Ladder]) -> Iterator[str]:
     """Say what the tables cannot: rungs that failed, stand-ins, outages, verdicts."""
     rules = {study.system.name: study.rules for study in studies}
+    systems = {study.system.name: study.system for study in studies}
     told = {ladder.suite for ladder in ladders}
     for suite in rules.keys() - told:
         yield f"{suite}: a rung failed on every episode; nothing can be said"
@@ -239,6 +249,24 @@ def _remarks(studies: Sequence[Study], ladders: Sequence[Ladder]) -> Iterator[st
         if ladder.grid_fails and shed_kwh > 0.0:
             yield f"{ladder.suite}: the grid fails, and idle leaves {shed_kwh:.0f} kWh unserved"
         yield f"{ladder.suite}: {verdict(ladder)}"
+        if BEST in ladder.costs:
+            yield f"{ladder.suite}: {_true_gaps(ladder, systems[ladder.suite])}"
+
+
+def _true_gaps(ladder: Ladder, system: System) -> str:
+    """Say how far every rung is from the best policy, and what that is worth by computation."""
+    value = solve(system).value
+    best = ladder.costs[BEST]
+    half = 1.96 * float(best.std(ddof=1)) / np.sqrt(len(best)) if len(best) > 1 else np.nan
+    gaps = ", ".join(
+        f"{name} {100.0 * float((costs - best).mean()) / abs(value):+.1f} %"
+        for name, costs in ladder.costs.items()
+        if name != BEST
+    )
+    return (
+        f"the best policy costs {value:.3f} {ladder.currency} by computation, "
+        f"{best.mean():.3f} +- {half:.3f} as played; above it: {gaps}"
+    )
 
 
 def _write(file: Path, text: str) -> None:

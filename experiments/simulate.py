@@ -29,7 +29,7 @@ def simulate(
     """Play one episode; write its ledger (CSV) and a picture (PNG)."""
     system = load_system(suite)
     check_split(system, split)
-    check_policy(policy)
+    check_policy(policy, system)
     cell = Cell(system.name, split, episode, policy)
     trajectory = foresee(system, cell)[0] if policy == ORACLE else live_through(system, cell)
     base = output_base(Path(out), out.endswith("/"), cell)

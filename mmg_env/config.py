@@ -66,6 +66,7 @@ __all__ = [
     "DemandConfig",
     "DynamicTariff",
     "ErcotPrices",
+    "FeedInTariff",
     "FlatTariff",
     "FlexConfig",
     "GridConfig",
@@ -225,6 +226,20 @@ class DynamicTariff(_Tariff):
     )
 
 
+class FeedInTariff(_Tariff):
+    """Purchase by time of use, sale min(factor*w + adder, purchase), w wholesale."""
+
+    kind: Literal["feed_in"]
+    buy_per_kwh: DayOfNumbers = Field(description="Purchase by hour of the day, currency/kWh.")
+    sell_factor: NonNegative = Field(description="Sale per wholesale price, 1.")
+    sell_adder_per_kwh: Number = Field(0.0, description="Added to the sale, currency/kWh.")
+
+    @model_validator(mode="after")
+    def _no_free_money(self) -> Self:
+        refuse(price_problems(self.buy_per_kwh, (0.0,) * HOURS))
+        return self
+
+
 class CarbonConfig(Model):
     """Carbon price and intensities."""
 
@@ -270,7 +285,9 @@ class SplitsConfig(Model):
     shift: Count = Field(64, description="Episodes of `shift`.")
 
 
-TariffConfig = Annotated[FlatTariff | TouTariff | DynamicTariff, Field(discriminator="kind")]
+TariffConfig = Annotated[
+    FlatTariff | TouTariff | FeedInTariff | DynamicTariff, Field(discriminator="kind")
+]
 
 
 class SystemConfig(Model):

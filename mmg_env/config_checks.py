@@ -70,6 +70,8 @@ def system_problems(config: "SystemConfig") -> Iterator[Problem]:
         _time(config),
         _names(config),
         _profiles(config),
+        _markov(config),
+        _wholesale(config),
         _scene_probabilities(config),
         _flex(config),
         _batteries(config),
@@ -129,6 +131,38 @@ def _profiles(config: "SystemConfig") -> Iterator[Problem]:
                     f"({', '.join(known)}){did_you_mean(user.profile, known)}"
                 )
                 yield Problem(("members", index, device, "profile"), sentence)
+
+
+def _markov(config: "SystemConfig") -> Iterator[Problem]:
+    """The source `markov` knows prices and loads, and its hours are of one length."""
+    source = config.source
+    if source is None or source.kind != "markov":
+        return
+    for index, member in enumerate(config.members):
+        for device in ("wind", "pv", "heat"):
+            if getattr(member, device) is not None:
+                sentence = "source `markov` has prices and electric loads only; remove it"
+                yield Problem(("members", index, device), sentence)
+    lowest = min(source.load_profile) - source.load_step
+    if lowest < 0:
+        sentence = f"{source.load_step:g} makes the least load {lowest:g}; it must be at least 0"
+        yield Problem(("source", "load_step"), sentence)
+    if config.dt_h != 1:
+        sentence = f"{config.dt_h:g} must be 1, the step of the source `markov`"
+        yield Problem(("dt_h",), sentence)
+
+
+def _wholesale(config: "SystemConfig") -> Iterator[Problem]:
+    """A wholesale price must be stated where something follows it."""
+    source = config.source
+    if source is None or source.kind != "scenes" or source.wholesale_per_kwh is not None:
+        return
+    if config.tariff.kind in ("dynamic", "feed_in"):
+        sentence = f"{config.tariff.kind} needs source.wholesale_per_kwh, which is not given"
+        yield Problem(("tariff", "kind"), sentence)
+    if config.ces is not None and config.ces.market.price == "spot":
+        sentence = "spot needs source.wholesale_per_kwh, which is not given"
+        yield Problem(("ces", "market", "price"), sentence)
 
 
 def _scene_probabilities(config: "SystemConfig") -> Iterator[Problem]:
@@ -200,10 +234,12 @@ def _battery(config: "SystemConfig", path: KeyPath, battery: "BatteryConfig") ->
 
 
 def _retail(config: "SystemConfig") -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Purchase and sale prices that the file itself tells; a dynamic tariff tells none."""
+    """Purchase and sale prices that the file itself tells; 0 for what follows the wholesale."""
     tariff = config.tariff
     if tariff.kind == "tou":
         return tariff.buy_per_kwh, tariff.sell_per_kwh
+    if tariff.kind == "feed_in":
+        return tariff.buy_per_kwh, (0.0,) * HOURS
     if tariff.kind == "flat":
         return (tariff.buy_per_kwh,), (tariff.sell_per_kwh,)
     return (0.0,), (0.0,)
@@ -275,7 +311,7 @@ def _money_pump(config: "SystemConfig") -> Iterator[Problem]:
     for hour, (buy, sell) in enumerate(zip(*_retail(config), strict=True)):
         floor = max(sell, 0.0)
         if buy + adder < floor - _ROUNDING:
-            when = f" of hour {hour}" if config.tariff.kind == "tou" else ""
+            when = f" of hour {hour}" if config.tariff.kind != "flat" else ""
             sentence = (
                 f"{adder:g} makes the market price{when} {buy + adder:g}; "
                 f"it must be at least {floor:g}, or buying to resell earns money"

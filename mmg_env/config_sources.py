@@ -117,15 +117,15 @@ class AnalogueSource(_Source):
 
 
 class MarkovSource(_Source):
-    """One price and one load that move between a few states: small enough to be solved exactly."""
+    """A price and a load that move between a few states: small enough to be solved exactly."""
 
     kind: Literal["markov"]
     spot_per_kwh: DayOfNumbers = Field(description="Mean price by hour, currency/kWh.")
     spot_sd: Share = Field(0.3, description="Sd of the price, share of the mean.")
-    spot_persistence: Share = Field(0.8, description="Autocorrelation of the price per h.")
+    spot_persistence: Share = Field(0.8, description="Autocorrelation of the price, per h.")
     load_profile: DayOfShares = Field(description="Mean load by hour, share of the peak.")
-    load_sd: Share = Field(0.15, description="Sd of the load, share of the mean.")
-    load_persistence: Share = Field(0.6, description="Autocorrelation of the load per h.")
+    load_step: Share = Field(0.2, description="From one load state to the next, share of the peak.")
+    load_persistence: Share = Field(0.6, description="Autocorrelation of the load, per h.")
 
 
 class HistorySource(_Source):

@@ -17,7 +17,7 @@ from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from mmg_env.actions import ActionCodec, Entry
-from mmg_env.config import DynamicTariff, FlatTariff
+from mmg_env.config import DynamicTariff, FeedInTariff, FlatTariff
 from mmg_env.env import CommunityEnv
 from mmg_env.errors import InputError
 from mmg_env.kernel import N_ACTION
@@ -119,7 +119,8 @@ class CommitmentByPeriod(
     """Give pool schedule and grid nomination as one number per period of the tariff.
 
     Steps of the day with the same purchase and sale price are one period; a flat tariff has one,
-    and under a dynamic tariff the day is cut into blocks of 6 h. Everything else stays as it is.
+    under a dynamic tariff the day is cut into blocks of 6 h, and under a feed-in tariff purchase
+    prices alone count. Everything else stays as it is.
     A commitment that is constant within the periods is expressed exactly.
     """
 
@@ -158,7 +159,8 @@ def tariff_periods(system: System) -> NDArray[np.int64]:
     if isinstance(tariff, DynamicTariff):
         return (hours // BLOCK_H).astype(np.int64)
     numbers: dict[tuple[float, float], int] = {}
-    prices = list(zip(tariff.buy_per_kwh, tariff.sell_per_kwh, strict=True))
+    sale = (0.0,) * 24 if isinstance(tariff, FeedInTariff) else tariff.sell_per_kwh
+    prices = list(zip(tariff.buy_per_kwh, sale, strict=True))
     return np.array([numbers.setdefault(prices[int(h)], len(numbers)) for h in hours])
 
 

@@ -226,7 +226,7 @@ WRONG_LINES = [
         "kind: tou",
         "tariff:",
         "kind: tuo",
-        'tariff.kind: "tuo" must be one of flat, tou, dynamic; did you mean "tou"?',
+        'tariff.kind: "tuo" must be one of flat, tou, feed_in, dynamic; did you mean "tou"?',
     ),
     (
         "unserved_per_kwh: 20",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from random_systems import random_episode, random_system
 
-from baselines import POLICIES
+from baselines import POLICIES, playable
 from baselines.compiled import fill
 from baselines.deterministic import (
     _solve_by_binaries,
@@ -179,8 +179,14 @@ def test_the_state_at_reset_is_the_first_state():
     assert not state.column(S.chp_kw).any()
 
 
-@pytest.mark.parametrize("name", POLICIES)
-@pytest.mark.parametrize("suite", ["s1_3mg", "community_real"])
+PLAYED = [
+    (suite, name)
+    for suite in ("s1_3mg", "community_real", "resilience", "s2_crh", "tiny")
+    for name in playable(load_system(suite))
+]
+
+
+@pytest.mark.parametrize(("suite", "name"), PLAYED)
 def test_no_policy_beats_the_bound(suite, name):
     system = load_system(suite, {"episode_h": 24})
     env = CommunityEnv(system, split="test")

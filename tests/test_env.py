@@ -78,7 +78,8 @@ def test_every_id_works_without_arguments_and_passes_both_checkers(name):
     assert picture.shape[2] == 3
 
 
-@pytest.mark.parametrize("name", IDS)
+# In `tiny` nothing is known before the first hour: every episode begins in the middle states.
+@pytest.mark.parametrize("name", [name for name in IDS if not name.startswith("mmg/Tiny")])
 def test_the_first_observation_depends_on_the_seed(name):
     env = gymnasium.make(name)
     first = [env.reset(seed=seed)[0] for seed in range(6)]

@@ -14,7 +14,7 @@ import pytest
 import random_systems
 from strategies import make_case
 
-from baselines import POLICIES
+from baselines import POLICIES, playable
 from mmg_env import CommunityEnv, kernel, load_system, sample_episode
 from mmg_env.env import Run
 from mmg_env.forecasting import make_rows_consistent
@@ -222,13 +222,11 @@ CASES = {
     "s1_3mg": lambda: shipped_case("s1_3mg"),
     "community_real": lambda: shipped_case("community_real"),
     "resilience": lambda: shipped_case("resilience"),
+    "tiny": lambda: shipped_case("tiny"),
     "random 3": lambda: random_case(3),
     "random 8": lambda: random_case(8),
     "quarter hours": lambda: make_case(5, dt_h=0.25, days=1)[:2],
 }
-
-
-SUITES = ("s1_3mg", "community_real", "resilience")
 
 
 def times(system, episode):
@@ -239,11 +237,7 @@ def times(system, episode):
     return sorted(t for t in chosen if t < min(episode.steps, 2 * day))
 
 
-# They know more of a system than its devices: episodes to learn from.
-OF_SUITES = ("mpc_climatology",)
-PLAYED = [
-    (name, case) for name in POLICIES for case in CASES if name not in OF_SUITES or case in SUITES
-]
+PLAYED = [(name, case) for case in CASES for name in playable(CASES[case]()[0])]
 
 
 @pytest.mark.parametrize(("name", "case"), PLAYED)

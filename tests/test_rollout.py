@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from strategies import make_case
 
-from baselines import POLICIES
+from baselines import POLICIES, playable
 from mmg_env import CommunityEnv, load_system, rollout
 from mmg_env.errors import InputError
 from mmg_env.trajectory import simulate
@@ -81,7 +81,7 @@ def test_seed_and_options_choose_the_episode(listener):
     assert nominal.episode.steps == 24
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("name", playable(load_system("s1_3mg")))
 def test_a_rollout_repeats_bit_by_bit(name):
     env = env_of()
     first = rollout(env, POLICIES[name](env.system), options={"episode": 1})

@@ -143,7 +143,7 @@ def test_purchase_and_sale_price_deviate_together(drawn, system):
         assert episode.price_sell / episode.price_buy == pytest.approx(ratio)
 
 
-def test_a_dynamic_tariff_is_refused():
+def test_a_dynamic_tariff_needs_a_wholesale_price():
     dynamic = {
         "kind": "dynamic",
         "buy_adder_per_kwh": 0.1,
@@ -151,6 +151,90 @@ def test_a_dynamic_tariff_is_refused():
         "sell_adder_per_kwh": 0.0,
         "gas_per_m3": 2.5,
     }
-    system = load_system("s1_3mg", {"tariff": dynamic})
-    with pytest.raises(InputError, match="needs a flat or tou tariff, not dynamic"):
-        nominal_episode(system)
+    with pytest.raises(InputError, match=r"dynamic needs source\.wholesale_per_kwh"):
+        load_system("s1_3mg", {"tariff": dynamic})
+    stated = {"tariff": dynamic, "source.wholesale_per_kwh": [0.5] * 24}
+    episode = sample_episode(load_system("s1_3mg", stated), "test", 0)
+    assert episode.price_buy == pytest.approx(1.09 * episode.shared(X.spot) + 0.1)
+
+
+def crh(**overrides):
+    return load_system("s2_crh", overrides)
+
+
+def test_the_wholesale_price_moves_sale_and_market_but_not_the_purchase():
+    system = crh()
+    expected = np.array(system.config.source.wholesale_per_kwh)
+    buy = np.array(system.config.tariff.buy_per_kwh)
+    for index in range(20):
+        episode = sample_episode(system, "test", index)
+        spot = episode.shared(X.spot)
+        assert not np.allclose(spot, expected)
+        assert episode.price_sell == pytest.approx(np.minimum(0.5 * spot, episode.price_buy))
+        assert (np.abs(episode.price_buy / buy - 1.0) <= 0.15 + 1e-9).all()
+        free = episode.shared(X.ces_sell) == spot  # where no clamp against a money pump binds
+        assert free.mean() > 0.5
+
+
+def test_the_wholesale_price_deviates_as_stated_and_fades_slowly():
+    system = crh()
+    expected = np.array(system.config.source.wholesale_per_kwh)
+    drawn = [sample_episode(system, "train", index) for index in range(600)]
+    relative = np.array([e.shared(X.spot) / expected - 1.0 for e in drawn])
+    assert relative.mean() == pytest.approx(0.0, abs=0.02)
+    assert relative.std() == pytest.approx(system.config.source.wholesale_sd, rel=0.1)
+    together = np.corrcoef(relative[:, :-1].ravel(), relative[:, 1:].ravel())[0, 1]
+    assert together == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_forecast_of_the_wholesale_price_is_unbiased_and_sharpens():
+    system = crh()
+    drawn = [sample_episode(system, "train", index) for index in range(400)]
+    errors = [
+        [e.forecast(t).shared(X.spot)[12 - t] - e.shared(X.spot)[12] for t in (0, 6, 12)]
+        for e in drawn
+    ]
+    sd = np.std(errors, axis=0)
+    assert np.abs(np.mean(errors, axis=0)) == pytest.approx(0.0, abs=0.01)
+    assert sd[0] > sd[1] > sd[2] > 0.0
+
+
+def test_a_wholesale_price_never_falls_below_a_tenth_of_what_is_expected():
+    system = crh(**{"source.wholesale_sd": 1.0})
+    least = 0.1 * np.array(system.config.source.wholesale_per_kwh)
+    lowest = np.inf
+    for index in range(50):
+        episode = sample_episode(system, "train", index)
+        ratio = episode.shared(X.spot) / least
+        lowest = min(lowest, ratio.min())
+        assert (episode.forecast(12).shared(X.spot)[:12] >= least[12:] * (1.0 - 1e-12)).all()
+    assert lowest == pytest.approx(1.0)
+
+
+def test_a_stated_wholesale_price_leaves_the_other_series_as_they_are():
+    system = crh()
+    without = load_system(
+        "s2_crh",
+        {
+            "tariff": {
+                "kind": "tou",
+                "gas_per_m3": 2.5,
+                "buy_per_kwh": list(system.config.tariff.buy_per_kwh),
+                "sell_per_kwh": [0.1] * 24,
+            },
+            "ces.market": {"price": "retail"},
+            "source.wholesale_per_kwh": None,
+        },
+    )
+    for index in range(3):
+        one, other = (sample_episode(s, "test", index) for s in (system, without))
+        assert one.price_buy.tobytes() == other.price_buy.tobytes()
+        assert one.load_kw.tobytes() == other.load_kw.tobytes()
+        assert one.pv_kw.tobytes() == other.pv_kw.tobytes()
+
+
+def test_without_a_wholesale_price_nothing_may_follow_it():
+    with pytest.raises(InputError, match=r"feed_in needs source\.wholesale_per_kwh"):
+        crh(**{"source.wholesale_per_kwh": None})
+    with pytest.raises(InputError, match=r"spot needs source\.wholesale_per_kwh"):
+        load_system("s1_3mg", {"ces.market": {"price": "spot"}})

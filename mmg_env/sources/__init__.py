@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 
 from mmg_env.episode import Episode
-from mmg_env.sources import analogue, scenes
+from mmg_env.sources import analogue, markov, scenes
 from mmg_env.system import System
 
 SAMPLERS: Mapping[str, Callable[[System, str, int], Episode]] = {
     "analogue": analogue.sample,
+    "markov": markov.sample,
     "scenes": scenes.sample,
 }
 NOMINAL: Mapping[str, Callable[[System], Episode]] = {"scenes": scenes.nominal}

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmg_env.config import AnalogueSource, DynamicTariff, MemberConfig
+from mmg_env.config import AnalogueSource, MemberConfig
 from mmg_env.episode import Belief, Episode, assemble_episode, physical_bounds
 from mmg_env.errors import InputError
 from mmg_env.layout import MEMBER_SERIES, W, X
@@ -24,6 +24,7 @@ from mmg_env.sources import days, errors
 from mmg_env.sources.days import SITES
 from mmg_env.sources.draw import Draw, by_step, draw_days
 from mmg_env.sources.grid import derated_days, outages
+from mmg_env.sources.prices import PRICES, price_rule
 from mmg_env.sources.quality import regarded
 from mmg_env.sources.random import autoregressive, stream, student
 from mmg_env.sources.scenes import spin_calls
@@ -36,7 +37,6 @@ Ints = NDArray[np.int64]
 SITE_OF_DEMAND: Final = MappingProxyType(
     {"village": "a", "suburb": "b", "works": "a", "estate": "c"}
 )
-PRICES: Final = (X.price_buy, X.price_sell, X.ces_buy, X.ces_sell, X.spot)
 NOISE_SD: Final = (0.04, 0.03, 0.05, 0.04)  # of wind, PV, load, heat, as a share of the value
 NOISE_BOUND: Final = 2.0  # sd; leaves peaks within the ratings of links and boilers
 NOISE_PHI: Final = 0.8
@@ -86,7 +86,7 @@ def _truth(system: System, draw: Draw) -> Array:
                 noise = _noise(system, draw, kind, member.name)
                 truth[:, kind * members + m] = size * series * (1.0 + noise)
     shared = truth[:, 4 * members :]
-    factor, adder = _price_rule(system)
+    factor, adder = price_rule(system)
     shared[:, list(PRICES)] = draw.spot[:, None] * factor + adder[draw.hour]
     derating = derated_days(system, draw.split, draw.index, len(truth))
     shared[:, X.derating] = derating
@@ -158,27 +158,6 @@ def _noise(system: System, draw: Draw, kind: int, name: str) -> Array:
     return np.asarray(NOISE_SD[kind] * np.clip(noise, -NOISE_BOUND, NOISE_BOUND))
 
 
-def _price_rule(system: System) -> tuple[Array, Array]:
-    """Return (5,) factors and (24, 5) adders that make `PRICES` from the wholesale price."""
-    tariff = system.config.tariff
-    factor = np.zeros(5)
-    adder = np.zeros((24, 5))
-    if isinstance(tariff, DynamicTariff):
-        factor[:2] = tariff.buy_factor, tariff.sell_factor
-        adder[:, :2] = tariff.buy_adder_per_kwh, tariff.sell_adder_per_kwh
-    else:
-        adder[:, 0] = tariff.buy_per_kwh
-        adder[:, 1] = tariff.sell_per_kwh
-    factor[4] = 1.0
-    ces = system.config.ces
-    if ces is not None:
-        like = slice(0, 2) if ces.market.price == "retail" else [4, 4]
-        factor[2:4] = factor[like]
-        adder[:, 2:4] = adder[:, like]
-        adder[:, 2] += ces.market.buy_adder_per_kwh
-    return factor, adder
-
-
 def _scale(system: System, draw: Draw) -> Array:
     """Return the size of one unit of error of every column."""
     source = _source(system)
@@ -196,7 +175,7 @@ def _scale(system: System, draw: Draw) -> Array:
         if member.heat is not None:
             month = errors.heat_climatology(member.heat.profile)[draw.month]
             scale[:, 3 * members + m] = source.load_error * member.heat.peak_kw * month
-    factor, _ = _price_rule(system)
+    factor, _ = price_rule(system)
     price = draw.level * errors.price_shape(source)[draw.hour]
     scale[:, [4 * members + x for x in PRICES]] = price[:, None] * factor
     scale[:, _premium_columns(system)] = _premium_scale(system)
@@ -236,7 +215,7 @@ def _error_model(system: System) -> ErrorModel:
         path[2 * members + m] = names.index(f"load/{member.name}")
         if member.heat is not None:
             path[3 * members + m] = names.index(f"heat/{member.name}")
-    factor, _ = _price_rule(system)
+    factor, _ = price_rule(system)
     for x, f in zip(PRICES, factor, strict=True):
         path[4 * members + x] = names.index("spot") if f != 0.0 else -1
     path[_premium_columns(system)] = [names.index("short"), names.index("long")]

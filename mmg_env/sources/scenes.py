@@ -3,7 +3,8 @@
 Every member's day is its nominal profile times a season (common) times one of five typical days
 (its own probabilities; the members' days are joined by a Gaussian copula). On top lies AR(1)
 noise with a common factor per kind of series; the grid tariff deviates by at most
-`tariff_deviation` with a daily budget.
+`tariff_deviation` with a daily budget. A wholesale price, where one is stated, errs by a slowly
+fading path of its own.
 
 Source: the probabilities, and that the tariff is uncertain, are Bian & Ji's (2025); all other
 numbers are our choice (docs/model.md section 7).
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from mmg_env.config import FlatTariff, ScenesSource, TouTariff
+from mmg_env.config import ScenesSource
 from mmg_env.episode import (
     UNBOUNDED,
     Belief,
@@ -25,9 +26,9 @@ from mmg_env.episode import (
     lead_steps,
     physical_bounds,
 )
-from mmg_env.errors import InputError
 from mmg_env.layout import MEMBER_SERIES, P, X
 from mmg_env.series import ErrorModel
+from mmg_env.sources.prices import PRICES, price_rule
 from mmg_env.sources.quality import regarded
 from mmg_env.sources.random import autoregressive, stream, student
 from mmg_env.system import System
@@ -60,6 +61,8 @@ NOISE_SD: Final = np.array([0.10, 0.075, 0.05, 0.05])  # half of the budget sets
 NOISE_PHI: Final = 0.8
 COMMON_SHARE: Final = 0.5  # variance of the noise that members share, per kind of series
 TARIFF_PHI: Final = 0.9
+WHOLESALE_PHI: Final = 0.95
+WHOLESALE_LEAST: Final = 0.1  # of the expected wholesale price
 TARIFF_SD: Final = 0.05
 TARIFF_BUDGET: Final = 6.0  # hours per day at the full deviation
 FITTING_DAYS: Final = 64  # days of innovations kept for drawing scenarios
@@ -85,10 +88,12 @@ def sample(system: System, split: str, index: int) -> Episode:
     if split == "shift":
         factors[:, MEMBER_SERIES.index("load_kw")] *= SHIFT_LOAD
     center = _center(system, factors)
-    center = center + _scale(system, center) * _carried_over(system, split, index, len(center))
+    carried = _carried_over(system, split, index, len(center))
+    center = center + _scale(system, center) * carried
     errors = autoregressive(_innovations(system, split, index, len(center)), _phi(system))
     limit = _source(system).tariff_deviation
     errors[:, -1] = _bounded_tariff(errors[:, -1], limit, system)
+    _bound_wholesale(system, carried[:, 4 * len(system.members) + X.spot], errors)
     scale = _scale(system, center)
     model = _error_model(system)
     truth = center + scale * np.where(model.path >= 0, errors[:, model.path], 0.0)
@@ -174,37 +179,47 @@ def _center(system: System, factors: Array) -> Array:
     return center
 
 
+def _wholesale(system: System, hours: NDArray[np.int64]) -> Array:
+    """Return the expected wholesale price; the purchase price where none is stated."""
+    stated = _source(system).wholesale_per_kwh
+    _, adder = price_rule(system)
+    return np.asarray(adder[hours, 0] if stated is None else np.array(stated)[hours])
+
+
 def _prices(system: System, hours: NDArray[np.int64]) -> Array:
     """Return the shared columns by hour of the day: tariff, the CES's market, reserve, grid."""
     config = system.config
-    tariff = config.tariff
-    if not isinstance(tariff, (FlatTariff, TouTariff)):
-        raise InputError(
-            f"system {system.name}: source `scenes` needs a flat or tou tariff, not {tariff.kind}"
-        )
+    factor, adder = price_rule(system)
     shared = np.zeros((len(hours), len(X)))
-    shared[:, X.price_buy] = np.broadcast_to(tariff.buy_per_kwh, 24)[hours]
-    shared[:, X.price_sell] = np.broadcast_to(tariff.sell_per_kwh, 24)[hours]
-    shared[:, X.spot] = shared[:, X.price_buy]
+    shared[:, list(PRICES)] = _wholesale(system, hours)[:, None] * factor + adder[hours]
     shared[:, X.grid_up] = 1.0
     shared[:, X.derating] = 1.0
     shared[:, X.carbon_kg_per_kwh] = config.carbon.grid_kg_per_kwh
     if config.ces is not None:
-        shared[:, X.ces_buy] = shared[:, X.price_buy] + config.ces.market.buy_adder_per_kwh
-        shared[:, X.ces_sell] = shared[:, X.price_sell]
         shared[:, X.rho_regulation] = np.broadcast_to(config.ces.regulation_per_kw_h, 24)[hours]
         shared[:, X.rho_spinning] = np.broadcast_to(config.ces.spinning_per_kw_h, 24)[hours]
     return shared
 
 
 def _paths(system: System) -> list[str]:
-    """Return the names of the error paths: four per member, then the tariff."""
-    return [f"{kind}/{name}" for kind in MEMBER_SERIES for name in system.members] + ["tariff"]
+    """Return the names of the error paths: four per member, the wholesale price, the tariff."""
+    of_members = [f"{kind}/{name}" for kind in MEMBER_SERIES for name in system.members]
+    stated = _source(system).wholesale_per_kwh is not None
+    return [*of_members, *(["wholesale"] if stated else []), "tariff"]
+
+
+def _price_paths(system: System) -> NDArray[np.int64]:
+    """Return the error path of each of `PRICES`: the wholesale price's, or the tariff's."""
+    factor, _ = price_rule(system)
+    names = _paths(system)
+    wholesale = names.index("wholesale" if "wholesale" in names else "tariff")
+    return np.where(factor > 0.0, wholesale, names.index("tariff"))
 
 
 def _phi(system: System) -> Array:
     """Return the persistence of each path per step."""
     phi = np.full(len(_paths(system)), NOISE_PHI)
+    phi[4 * len(system.members) :] = WHOLESALE_PHI
     phi[-1] = TARIFF_PHI
     return np.asarray(phi**system.dt_h)
 
@@ -214,8 +229,16 @@ def _scale(system: System, center: Array) -> Array:
     members = len(system.members)
     share = np.zeros(center.shape[1])
     share[: 4 * members] = np.repeat(NOISE_SD, members)
-    share[4 * members + np.array([X.price_buy, X.price_sell, X.ces_buy, X.ces_sell, X.spot])] = 1.0
-    return np.asarray(center * share)
+    of_tariff = _price_paths(system) == len(_paths(system)) - 1
+    at = 4 * members + np.array(PRICES)
+    share[at[of_tariff]] = 1.0
+    scale = center * share
+    # What moves with the wholesale price moves by its factor, adders aside.
+    factor, _ = price_rule(system)
+    hours = np.arange(len(center)) * 24 // system.steps_per_day % 24
+    unit = _source(system).wholesale_sd * _wholesale(system, hours)
+    scale[:, at[~of_tariff]] = unit[:, None] * factor[~of_tariff]
+    return np.asarray(scale)
 
 
 def _innovations(system: System, split: str, index: int, rows: int) -> Array:
@@ -227,6 +250,8 @@ def _innovations(system: System, split: str, index: int, rows: int) -> Array:
         for name in system.members:
             own = student(stream(system.name, split, index, f"noise/{kind}/{name}"), rows)
             draws.append(np.sqrt(COMMON_SHARE) * common + np.sqrt(1.0 - COMMON_SHARE) * own)
+    if "wholesale" in _paths(system):
+        draws.append(student(stream(system.name, split, index, "noise/wholesale"), rows))
     draws.append(TARIFF_SD * student(stream(system.name, split, index, "noise/tariff"), rows))
     return np.asarray(np.column_stack(draws) * np.sqrt(1.0 - phi**2))
 
@@ -244,15 +269,21 @@ def _bounded_tariff(path: Array, limit: float, system: System) -> Array:
     return bounded
 
 
+def _bound_wholesale(system: System, carried: Array, errors: Array) -> None:
+    """Keep a stated wholesale price, in place, above `WHOLESALE_LEAST` of what is expected."""
+    sd = _source(system).wholesale_sd
+    if "wholesale" in _paths(system) and sd > 0.0:
+        path = errors[:, _paths(system).index("wholesale")]
+        np.maximum(path, (WHOLESALE_LEAST - 1.0) / sd - carried, out=path)
+
+
 @lru_cache(maxsize=8)
 def _error_model(system: System) -> ErrorModel:
     """Return how this system's forecasts err; innovations are those of its first train days."""
     members = len(system.members)
     path = np.full(system.exogenous_size, -1)
     path[: 4 * members] = np.arange(4 * members)
-    path[4 * members + np.array([X.price_buy, X.price_sell, X.ces_buy, X.ces_sell, X.spot])] = (
-        4 * members
-    )
+    path[4 * members + np.array(PRICES)] = _price_paths(system)
     low, high = physical_bounds(system)
     boiler_kw = system.column(P.boiler_kw)[:members]
     high[3 * members : 4 * members] = np.where(boiler_kw > 0.0, boiler_kw, UNBOUNDED)
