@@ -8,14 +8,14 @@ Source: HiGHS (Huangfu, Hall 2018, parallelizing the dual revised simplex method
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import highspy
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from baselines.compiled import Compiled, Numbers
+from baselines.compiled import Numbers, Sparse
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -56,12 +56,40 @@ class Answer:
     row_dual: Array
 
 
+class Model(Protocol):
+    """What HiGHS needs to know of a model at first: a name, a matrix, any bounds and sides."""
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+
+    @property
+    def matrix(self) -> Sparse:
+        """(rows, columns)."""
+
+    @property
+    def lower(self) -> Array:
+        """(columns,)."""
+
+    @property
+    def upper(self) -> Array:
+        """(columns,)."""
+
+    @property
+    def row_lower(self) -> Array:
+        """(rows,)."""
+
+    @property
+    def row_upper(self) -> Array:
+        """(rows,)."""
+
+
 class Solver:
     """A HiGHS object that holds one model; the only mutable thing among the optimisers."""
 
     def __init__(
         self,
-        compiled: Compiled,
+        compiled: Model,
         options: Mapping[str, Any] = OPTIONS,
         limit_s: float = TIME_LIMIT_S,
     ) -> None:
@@ -229,7 +257,7 @@ class Solver:
             raise SolverError(f"model {self._name}: HiGHS did not accept {what} ({status})")
 
 
-def _empty_model(compiled: Compiled) -> Any:
+def _empty_model(compiled: Model) -> Any:
     """Return the matrix as a HiGHS model, all numbers still open."""
     by_row = sparse.csr_array(compiled.matrix)
     lp = highspy.HighsLp()

@@ -8,7 +8,17 @@ from io import TextIOWrapper
 
 import typer
 
-from experiments import bench, config_cli, doctor, freeze, headroom, perf, simulate, tune_rules
+from experiments import (
+    bench,
+    bound,
+    config_cli,
+    doctor,
+    freeze,
+    headroom,
+    perf,
+    simulate,
+    tune_rules,
+)
 from mmg_env.errors import InputError
 
 app = typer.Typer(
@@ -20,6 +30,7 @@ app = typer.Typer(
 )
 app.add_typer(config_cli.app, name="config", help="Check and show system files.")
 app.command()(bench.bench)
+app.command()(bound.bound)
 app.command("tune-rules")(tune_rules.tune_rules)
 app.command()(headroom.headroom)
 app.command()(freeze.freeze)

@@ -716,6 +716,33 @@ def test_a_system_is_no_suite(tmp_path: Path) -> None:
     assert f"{file}:1: system: is missing; it must be given" in refusal(lambda: load_suite(file))
 
 
+# --- a feed-in price that follows the wholesale price ---
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        ("tariff.buy_per_kwh[2]", -0.1, "tariff.buy_per_kwh[2]: -0.1 must be at least 0"),
+        ("tariff.sell_factor", -0.5, "tariff.sell_factor: -0.5 must be at least 0"),
+        (
+            "penalties.unserved_per_kwh",
+            1.38,
+            "penalties.unserved_per_kwh: 1.38 must be above 1.38, the highest price of an import "
+            "with carbon",
+        ),
+        (
+            "ces.market",
+            {"price": "retail", "buy_adder_per_kwh": -0.5},
+            "ces.market.buy_adder_per_kwh: -0.5 makes the market price of hour 0 -0.1; it must be "
+            "at least 0, or buying to resell earns money",
+        ),
+    ],
+)
+def test_a_feed_in_tariff_is_checked(path: str, value: Any, expected: str) -> None:
+    message = refusal(lambda: load_config("s2_crh", {path: value}))
+    assert message.splitlines()[0] == f'override "{path}": {expected}'
+
+
 # --- YAML and models by themselves ---
 
 

@@ -223,6 +223,7 @@ CASES = {
     "community_real": lambda: shipped_case("community_real"),
     "resilience": lambda: shipped_case("resilience"),
     "tiny": lambda: shipped_case("tiny"),
+    "s2_crh": lambda: shipped_case("s2_crh"),
     "random 3": lambda: random_case(3),
     "random 8": lambda: random_case(8),
     "quarter hours": lambda: make_case(5, dt_h=0.25, days=1)[:2],

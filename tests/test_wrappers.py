@@ -277,6 +277,10 @@ def test_the_periods_are_those_of_the_tariff():
     assert tariff_periods(quarters).tolist() == np.repeat(S1_PERIODS, 4).tolist()
 
 
+def test_under_a_feed_in_tariff_the_purchase_prices_make_the_periods():
+    assert tariff_periods(new_env("s2_crh").system).tolist() == S1_PERIODS
+
+
 def test_hours_that_differ_in_the_sale_price_only_are_apart():
     sell = [0.1] * 12 + [0.2] * 12
     paths = {"tariff.buy_per_kwh": [0.5] * 24, "tariff.sell_per_kwh": sell}
