@@ -40,6 +40,7 @@ WISHES: Final = (
 )
 OUTPUTS: Final = ("chp_kw", "chp_on")
 COMMITTED: Final = ("rental_kwh", "rental_kw", "nominated_kw")
+SPANNING: Final = ("level_kw", "shortfall_kwh", "surplus_kwh")
 SCHEDULED: Final = ("sent_kw", "received_kw")
 
 
@@ -122,10 +123,10 @@ def deciding_step(compiled: Compiled, system: System) -> Integers:
             step = np.arange(0, steps, steps // length) // day * day
         elif name in OUTPUTS:
             step = np.arange(length) - 1  # the first is that of the hour before
-        elif length in (steps, steps + 1):
-            step = np.arange(length) + (length == steps and name not in WISHES)
-        else:
+        elif name in SPANNING:
             continue
+        else:
+            step = np.arange(length) + (length == steps and name not in WISHES)
         there = numbers >= 0
         decided[numbers[there]] = np.broadcast_to(step, numbers.shape)[there]
     return decided

@@ -16,6 +16,7 @@ from experiments import (
     freeze,
     headroom,
     perf,
+    realism,
     simulate,
     tune_rules,
 )
@@ -34,6 +35,7 @@ app.command()(bound.bound)
 app.command("tune-rules")(tune_rules.tune_rules)
 app.command()(headroom.headroom)
 app.command()(freeze.freeze)
+app.command()(realism.realism)
 app.command()(simulate.simulate)
 app.command()(doctor.doctor)
 app.add_typer(perf.app, name="perf", help="Measure speed as ratios in one run.")

@@ -1,4 +1,4 @@
-"""What the generated days are like, beside what was measured: `python -m` prints it.
+"""What drawn days are like: statistics of prices, couplings and forecast errors.
 
 Correlations with the price are of values less the mean of their month and hour, the price as a
 share of the mean of the four weeks before the episode, so that regimes can be pooled; those
@@ -7,7 +7,6 @@ between sites are of the values as they are. Each is given hourly and of daily m
 Source: our choice.
 """
 
-import sys
 from collections.abc import Iterable
 
 import numpy as np
@@ -17,30 +16,34 @@ from mmg_env.layout import X
 from mmg_env.sources.days import SITES, price_year
 from mmg_env.sources.draw import draw_days
 from mmg_env.splits import sample_episode
-from mmg_env.system import System, load_system
+from mmg_env.system import System
 
 Array = NDArray[np.float64]
 
 
 def price_statistics(series: Array) -> dict[str, float]:
-    """Return statistics of hourly prices.
+    """Return statistics of hourly prices; those of size are relative to the mean.
 
     Args:
         series: (pieces, hours) of contiguous hours, whole days.
     """
-    deviation = series - series.mean()
+    mean = series.mean()
+    deviation = series - mean
     variance = (deviation**2).mean()
     daily = series.reshape(-1, 24)
     spread = daily.max(axis=1) - daily.min(axis=1)
+    ramp = np.diff(series, axis=1)
     found = {
-        "mean": series.mean(),
-        "sd": np.sqrt(variance),
-        "lowest": series.min(),
-        "highest": series.max(),
+        "mean": mean,
+        "sd": np.sqrt(variance) / mean,
+        "quantile_1": np.quantile(series, 0.01) / mean,
+        "quantile_99": np.quantile(series, 0.99) / mean,
         "kurtosis": (deviation**4).mean() / variance**2 - 3.0,
         "negative_share": (series < 0.0).mean(),
-        "daily_spread": spread.mean(),
-        "daily_spread_sd": spread.std(),
+        "daily_spread": spread.mean() / mean,
+        "daily_spread_sd": spread.std() / mean,
+        "ramp_sd": ramp.std() / mean,
+        "ramp_99": np.quantile(np.abs(ramp), 0.99) / mean,
     }
     for lag in (1, 24, 168):
         if lag < series.shape[1]:
@@ -111,26 +114,45 @@ def spot_of(system: System, split: str, indices: Iterable[int]) -> Array:
     )
 
 
-def main() -> None:
-    """Print the statistics of the main suite's test split beside the year that it is drawn from."""
-    system = load_system("community_real")
-    long = load_system("community_real", {"episode_h": 8760})
-    columns = {
-        "2024": price_statistics(real_year(2024)),
-        "years": price_statistics(spot_of(long, "test", range(24))),
-        "weeks": price_statistics(spot_of(system, "test", range(128))),
+def price_errors(system: System, split: str, indices: Iterable[int]) -> tuple[Array, Array]:
+    """Return (issues, 24) errors of price forecasts issued as a day begins, and of the naive ones.
+
+    The naive forecast of an hour is the price of the same hour of the day before.
+    """
+    column = 4 * len(system.members) + X.spot
+    day = system.steps_per_day
+    errors, naive = [], []
+    for index in indices:
+        episode = sample_episode(system, split, index)
+        for first in range(day, episode.steps, day):
+            truth = episode.values[first : first + day, column]
+            errors.append(episode.forecast(first).values[:day, column] - truth)
+            naive.append(episode.values[first - day : first, column] - truth)
+    return np.array(errors), np.array(naive)
+
+
+def next_day_errors(system: System, split: str, indices: Iterable[int]) -> Array:
+    """Return (issues, 24) errors of price forecasts issued a day before the day begins."""
+    column = 4 * len(system.members) + X.spot
+    day = system.steps_per_day
+    errors = []
+    for index in indices:
+        episode = sample_episode(system, split, index)
+        for first in range(day, episode.steps, day):
+            truth = episode.values[first : first + day, column]
+            errors.append(episode.forecast(first - day).values[day : 2 * day, column] - truth)
+    return np.array(errors)
+
+
+def error_statistics(errors: Array) -> dict[str, float]:
+    """Return statistics of (issues, 24) forecast errors by hour of the day."""
+    deviation = errors - errors.mean()
+    before, after = deviation[:, :-1].ravel(), deviation[:, 1:].ravel()
+    size = np.abs(errors).mean(axis=0)
+    hour = np.arange(24)
+    by_day = (hour >= 6) & (hour < 20)
+    return {
+        "autocorrelation_1": float(np.corrcoef(before, after)[0, 1]),
+        "kurtosis": float((deviation**4).mean() / (deviation**2).mean() ** 2 - 3.0),
+        "day_to_night": float(size[by_day].mean() / size[~by_day].mean()),
     }
-    write = sys.stdout.write
-    write(f"{'price, test split':22s}" + "".join(f"{name:>10s}" for name in columns) + "\n")
-    for name in columns["years"]:
-        cells = "".join(f"{c.get(name, np.nan):10.4f}" for c in columns.values())
-        write(f"{name:22s}{cells}\n")
-    for split in ("train", "val", "test"):
-        write(f"\ncorrelation, {split}\n")
-        count = 64 if split == "val" else 128
-        for name, value in coupling(system, split, range(count)).items():
-            write(f"{name:22s}{value:10.3f}\n")
-
-
-if __name__ == "__main__":
-    main()
