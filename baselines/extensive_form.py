@@ -161,7 +161,7 @@ def extensive_form(
         every = np.concatenate([getattr(block, side) for block in blocks])
         bounds.append(_alike(every, every[place], number.ravel(), f"{side} bounds"))
     # A row is a copy if all its columns are: if the last of them is decided alike.
-    leads = leader[:, _last_decided(compiled, decided)]
+    leads = leader[:, last_decided(compiled, decided)]
     kept = [np.flatnonzero(leads[k] == k) for k in range(count)]
     sides = []
     for side in ("row_lower", "row_upper"):
@@ -192,7 +192,7 @@ def _alike(every: Array, merged: Array, place: Integers, what: str) -> Array:
     return merged
 
 
-def _last_decided(compiled: Compiled, decided: Integers) -> Integers:
+def last_decided(compiled: Compiled, decided: Integers) -> Integers:
     """Return the step in which the last of each row's columns is decided, (rows,)."""
     entries = sparse.coo_array(compiled.matrix)
     last = np.full(compiled.matrix.shape[0], -1, dtype=np.int64)

@@ -4,14 +4,18 @@ Outages are independent of everything else (mmg_env/sources/grid.py). So let a p
 episode's weather, loads, prices, calls and derated days, but not when the grid will fail. The
 expected cost of the best such plan is above perfect foresight's and below every policy's.
 
-It is estimated from below. The day of the first outage is cut into blocks of hours; in each, an
-hour is drawn from the law of the first outage, and what follows it from the law of the chain.
-With the blocks' exact probabilities, these scenarios and the one without an outage make a
-programme in which scenarios decide alike as long as they have seen alike; after its first outage a
-scenario knows its own future. On average over the draws its optimum is below the best plan's cost
-(an expected minimum is below the minimum of the expectation), and knowing more only lowers it.
+It is estimated from below. The episode is cut into blocks of hours, one per hour if nothing else is
+said; in each, an hour is drawn from the law of the first outage, and what follows it from the law
+of the chain. With the blocks' exact probabilities, these scenarios and the one without an outage
+make a programme in which scenarios decide alike as long as they have seen alike; after its first
+outage a scenario knows its own future. On average over the draws its optimum is below the best
+plan's cost: every policy is feasible for every draw, so the expected minimum is below the minimum
+of the expectation; and knowing more only lowers it. With blocks of several hours the plan may leave
+itself bare in all hours but those drawn, and the bound is lower.
 
-Commitments are relaxed throughout, so `alone` and `own` are relaxed as well, for comparison.
+Two costs with one expectation, those with each scenario foreseen and with the episode's own outages
+foreseen, serve as control variates. Commitments are relaxed in all of them. So `bound` is below
+every policy's cost in expectation, over weather and outages, not on each episode.
 
 Source: Brown, Smith & Sun 2010 (information relaxation); Mak, Morton & Wood 1999 (sampled
 programmes bound from below).
@@ -24,8 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.compiled import Numbers
+from baselines.decomposition import expected_cost
 from baselines.deterministic import known_model
-from baselines.extensive_form import extensive_form
+from baselines.highs import Solver
 from mmg_env.config import AnalogueSource
 from mmg_env.episode import Episode
 from mmg_env.errors import InputError
@@ -39,7 +44,7 @@ class OutageBound(NamedTuple):
     """Costs of relaxed plans for one episode, currency.
 
     Attributes:
-        unforeseen: expected cost over outages that are not foreseen.
+        unforeseen: expected cost over outages that are not foreseen, from below.
         foreseen: expected cost over the same outages, each foreseen.
         own: cost with the episode's own outages foreseen.
     """
@@ -59,35 +64,32 @@ class OutageBound(NamedTuple):
 
 
 def outage_bound(
-    system: System, episode: Episode, blocks: int, rng: np.random.Generator
+    system: System, episode: Episode, rng: np.random.Generator, blocks: int | None = None
 ) -> OutageBound:
     """Return what it costs not to foresee the outages of an episode.
 
     Args:
         system: a system whose grid may fail.
         episode: everything but its outages is known.
-        blocks: number of scenarios with an outage.
-        rng: draws them.
+        rng: draws the scenarios.
+        blocks: number of scenarios with an outage; None for one per step in which one may begin.
 
     Raises:
         InputError: the grid of the system never fails.
         SolverError: HiGHS proved no optimum.
     """
-    down, probability = draw_outages(system, episode.steps, blocks, rng)
+    down, probability = draw_outages(system, episode.steps, blocks or episode.steps, rng)
     grid_up = np.where(down, 0.0, episode.shared(X.derating))
-    compiled, own = known_model(system, episode)
     scenarios = [with_grid(system, episode, up) for up in grid_up]
-
-    def cost(numbers: list[Numbers], weights: Array, seen: Array) -> float:
-        return extensive_form(compiled, system, numbers, weights, seen).solve()
-
-    one = np.ones(1)
-    alone = [cost([n], one, up[None]) for n, up in zip(scenarios, grid_up, strict=True)]
-    return OutageBound(
-        cost(scenarios, probability, grid_up),
-        float(probability @ np.array(alone)),
-        cost([own], one, episode.grid_up[None]),
-    )
+    compiled, own = known_model(system, episode)
+    solver = Solver(compiled)
+    alone = []
+    for numbers in (*scenarios, own):
+        solver.load(numbers)
+        alone.append(solver.solve_lp().objective)
+    first = np.argmax(down[:-1], axis=1)
+    unforeseen = expected_cost(compiled, system, scenarios, probability, first)
+    return OutageBound(unforeseen.lower, float(probability @ np.array(alone[:-1])), alone[-1])
 
 
 def with_grid(system: System, episode: Episode, grid_up: Array) -> Numbers:

@@ -1,4 +1,4 @@
-"""One hour as a rule expects it: what every device does, and what that means for the grid.
+"""The rules, and one hour as they expect it: what every device does, and what the grid gives.
 
 Source: our choice.
 """
@@ -9,11 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mmg_env.config_rules import Thresholds
-from mmg_env.kernel import nearest_chp
-from mmg_env.layout import P, W, X
-from mmg_env.series import Forecast
-from mmg_env.system import System
+from baselines.rule_practice import Practice, Prospect
+from mmg_env.layout import P, W
 
 Array = NDArray[np.float64]
 
@@ -23,53 +20,76 @@ class Outlook:
     """What a rule sees of one hour.
 
     Attributes:
-        need_kw: (members,) load less wind, PV and CHP; negative is surplus.
-        price: purchase price of the hour.
-        cheap: price below which the next day's cheapest third lies.
-        dear: price above which its dearest third lies.
-        pays: (participants,) whether a kWh bought in the cheapest third and used in the dearest
-            earns more than losses and wear.
+        need_kw: (members,) load less wind, PV and CHP, kW; negative is surplus.
+        cheap: whether the hour is among the next day's cheap ones.
+        dear: whether it is among the dear ones.
+        pays: (participants,) whether a cycle from cheap to dear hours pays.
+        room_kw: (participants,) highest charging power, kW.
+        content_kw: (participants,) highest discharging power, kW.
         charge_kw: (participants,) highest charging power, kW, that keeps the import level.
+        buy_kw: (participants,) the same for energy that is bought because it is cheap.
         discharge_kw: (participants,) highest discharging power, kW, that keeps the reserve.
-        shaved_kw: (participants,) discharging power, kW, that keeps the import level.
+        shave_kw: (participants,) least discharging power, kW: what exceeds the import level, and
+            what the grid cannot give.
     """
 
     need_kw: Array
-    price: float
-    cheap: float
-    dear: float
+    cheap: bool
+    dear: bool
     pays: NDArray[np.bool_]
+    room_kw: Array
+    content_kw: Array
     charge_kw: Array
+    buy_kw: Array
     discharge_kw: Array
-    shaved_kw: Array
+    shave_kw: Array
 
 
-Rule = Callable[[System, Outlook], Array]
+@dataclass(frozen=True, eq=False)
+class PlannedHour:
+    """One hour as a rule expects it.
+
+    Attributes:
+        battery_kw: (participants,) kW.
+        chp_kw: (members,) kW.
+        pool_kw: (participants,) wishes for the pool, kW.
+        offers_kw: (2,) regulation and spinning reserve that the CES offers, kW.
+        grid_kw: net exchange of the community, kW.
+        energy_kwh: (participants,) energy after the hour, kWh.
+    """
+
+    battery_kw: Array
+    chp_kw: Array
+    pool_kw: Array
+    offers_kw: tuple[float, float]
+    grid_kw: float
+    energy_kwh: Array
 
 
-def cover_own_need(system: System, outlook: Outlook) -> Array:
+Rule = Callable[[Outlook], Array]
+
+
+def cover_own_need(outlook: Outlook) -> Array:
     """Return battery powers (participants,): members discharge into need and store surplus."""
-    members = len(system.members)
-    wish = np.zeros(len(system.participants))
-    wish[:members] = outlook.need_kw
-    if system.has_ces:
-        left = outlook.need_kw - np.clip(
-            wish[:members], -outlook.charge_kw[:members], outlook.discharge_kw[:members]
-        )
-        wish[members] = left.sum()
-    return _shave(np.clip(wish, -outlook.charge_kw, outlook.discharge_kw), outlook)
+    need, charge, discharge = outlook.need_kw, outlook.charge_kw, outlook.discharge_kw
+    members = len(need)
+    wish = np.zeros(len(charge))
+    wish[:members] = need
+    left = need - _within(need, -charge[:members], discharge[:members])
+    wish[members:] = left.sum()
+    return _shave(_within(wish, -charge, discharge), outlook)
 
 
-def follow_prices(system: System, outlook: Outlook) -> Array:
+def follow_prices(outlook: Outlook) -> Array:
     """Return battery powers: charge in the day's cheap hours, serve need in its dear ones.
 
     In between, surplus is stored. Where the day's spread does not pay for a cycle, the battery
     covers its own need instead.
     """
-    own = cover_own_need(system, outlook)
-    if outlook.price <= outlook.cheap:
-        timed = -outlook.charge_kw
-    elif outlook.price >= outlook.dear:
+    own = cover_own_need(outlook)
+    if outlook.cheap:
+        timed = np.minimum(-outlook.buy_kw, own)
+    elif outlook.dear:
         timed = own
     else:
         timed = np.minimum(own, 0.0)
@@ -77,149 +97,120 @@ def follow_prices(system: System, outlook: Outlook) -> Array:
 
 
 def _shave(power_kw: Array, outlook: Outlook) -> Array:
-    """Return battery powers that also keep the import level, whatever the hour costs."""
-    shaves = outlook.shaved_kw > 0.0
-    return np.where(shaves, np.maximum(power_kw, outlook.shaved_kw), power_kw)
+    """Return battery powers that also shave, whatever the hour costs."""
+    shaves = outlook.shave_kw > 0.0
+    return np.where(shaves, np.maximum(power_kw, outlook.shave_kw), power_kw)
 
 
-class PlannedHour:
-    """One hour as a rule expects it: wishes of all participants and the grid exchange."""
+def plan_hour(
+    practice: Practice, prospect: Prospect, rule: Rule, energy_kwh: Array, chp_kw: Array, lead: int
+) -> PlannedHour:
+    """Return what is wished and expected for the hour `lead` ahead.
 
-    def __init__(
-        self, system: System, forecast: Forecast, peak_kw: Array, thresholds: Thresholds
-    ) -> None:
-        """Take what is known: the forecast, and the import peaks so far, kW."""
-        self._system = system
-        self._forecast = forecast
-        self._peak_kw = peak_kw[: len(system.members)]
-        self._thresholds = thresholds
-
-    def decide(self, rule: Rule, energy_kwh: Array, chp_kw: Array, lead: int) -> Array:
-        """Fill in the wishes for the hour `lead` ahead; return the energy expected after it.
-
-        chp_kw is the CHP output of the hour before.
-        """
-        system, forecast, thresholds = self._system, self._forecast, self._thresholds
-        table, members = system.physics.table, len(system.members)
-        wished = _chp_power(system, forecast, lead, thresholds.chp)
-        self.chp_kw = np.array(
-            [nearest_chp(table, p, chp_kw[p], wished[p]) for p in range(members)]
-        )
-        supply = forecast.wind_kw[lead] + forecast.pv_kw[lead] + self.chp_kw
-        need = forecast.load_kw[lead] - supply
-        room, content = _battery_limits(system, energy_kwh)
-        net = forecast.load_kw - forecast.wind_kw - forecast.pv_kw
-        expected = thresholds.level * net[: system.steps_per_day].max(axis=0)
-        level = np.maximum(self._peak_kw, expected)
-        room[:members] = np.minimum(room[:members], np.maximum(level - need, 0.0))
-        shaved = np.zeros(len(content))
-        shaved[:members] = np.clip(need - level, 0.0, content[:members])
-        usable = (table[:, P.soc_max] - table[:, P.soc_min]) * table[:, P.capacity_kwh]
-        kept = thresholds.reserve * usable * table[:, P.eta_discharge] / system.dt_h
-        content = np.maximum(content - kept, 0.0)
-        prices = forecast.price_buy[: system.steps_per_day]
-        cheap, dear = np.quantile(prices, [thresholds.cheap, thresholds.dear])
-        price = float(forecast.price_buy[lead])
-        pays = _cycle_pays(system, prices, (float(cheap), float(dear)), thresholds.margin)
-        outlook = Outlook(need, price, float(cheap), float(dear), pays, room, content, shaved)
-        self.battery_kw = rule(system, outlook)
-        self._trade(need, lead)
-        self.reserve_kw = self._offer(room, content)
-        charge, discharge = np.maximum(-self.battery_kw, 0.0), np.maximum(self.battery_kw, 0.0)
-        stored = table[:, P.eta_charge] * charge - discharge / table[:, P.eta_discharge]
-        return np.asarray(energy_kwh + stored * system.dt_h)
-
-    def _trade(self, need: Array, lead: int) -> None:
-        """Send surplus to the pool, ask it for need; the CES sends what its battery discharges."""
-        system = self._system
-        members = len(system.members)
-        link = system.physics.table[:, P.link_kw]
-        residual = need - self.battery_kw[:members]
-        self.pool_kw = np.zeros(len(system.participants))
-        self.pool_kw[:members] = np.clip(residual, -link[:members], link[:members])
-        market = self._serve_pool(lead) if system.has_ces else 0.0
-        self.grid_kw = float(residual.sum() + self.pool_kw[members:].sum()) + market
-
-    def _offer(self, room: Array, content: Array) -> tuple[Array, Array]:
-        """Return regulation and spinning reserve offered, (participants,) kW each.
-
-        They are shares of what rating and energy leave; the hour cuts them to the exact headroom.
-        """
-        offers = np.zeros((2, len(room)))
-        if self._system.reserve:
-            rating = self._system.column(P.battery_kw)[-1]
-            possible = min(rating / 2.0, rating - abs(float(self.battery_kw[-1])))
-            energy = min(float(room[-1]), float(content[-1]))
-            regulation = self._thresholds.regulation * max(0.0, min(possible, 2.0 * energy))
-            left = rating - float(self.battery_kw[-1]) - regulation
-            spinning = min(rating / 2.0, left, float(content[-1]) - regulation / 2.0)
-            offers[:, -1] = regulation, self._thresholds.spinning * max(0.0, spinning)
-        return offers[0], offers[1]
-
-    def _serve_pool(self, lead: int) -> float:
-        """Let the CES take the pool's surplus, or send what its battery and its market spare.
-
-        It relays energy from its market only where that is cheaper than retail. Returns the
-        market's import, kW.
-        """
-        system, forecast = self._system, self._forecast
-        world, ces = system.physics.world, len(system.members)
-        row = system.physics.table[ces]
-        eta, loss = world[W.eta_converter], world[W.pool_loss]
-        balance = float(self.pool_kw[:ces].sum())
-        delivered = float(forecast.shared(X.ces_buy)[lead]) / (eta * (1.0 - loss))
-        cheaper = delivered + world[W.pool_fee_per_kwh] < forecast.price_buy[lead]
-        grid_up = float(forecast.grid_up[lead])
-        bought = row[P.import_kw] * grid_up if cheaper else 0.0
-        spare = max(0.0, bought + float(self.battery_kw[ces]))
-        send = min(max(0.0, balance) / (1.0 - loss), eta * spare)
-        receive = max(0.0, -balance) * (1.0 - loss)
-        low = -row[P.link_kw] if world[W.pool_out] else 0.0
-        high = row[P.link_kw] if world[W.pool_in] else 0.0
-        self.pool_kw[ces] = np.clip(receive - send, low, high)
-        sent, received = max(0.0, -self.pool_kw[ces]), max(0.0, self.pool_kw[ces])
-        return float(sent / eta - eta * received - self.battery_kw[ces])
-
-
-def _cycle_pays(
-    system: System, prices: Array, bounds: tuple[float, float], margin: float
-) -> NDArray[np.bool_]:
-    """Return whether storing from the cheap to the dear hours earns its losses and wear.
-
-    Wear is that of a cycle between the limits of the state of charge, per kWh charged; the gain
-    must exceed it `margin` times.
+    energy_kwh (participants,) is there when it begins, chp_kw (participants,) or (members,) the
+    output of the hour before.
     """
-    cheap, dear = bounds
-    table, wear = system.physics.table, system.physics.wear
-    depth = table[:, P.soc_max] - table[:, P.soc_min]
-    used = np.arange(wear.shape[1]) < np.maximum(depth[:, None] * wear.shape[1], 1.0)
-    worn = (wear * used).sum(axis=1) / used.sum(axis=1)
-    bought, saved = prices[prices <= cheap].mean(), prices[prices >= dear].mean()
-    delivered = table[:, P.eta_charge] * table[:, P.eta_discharge]
-    return np.asarray(saved * delivered - bought > margin * (worn * table[:, P.eta_charge]))
+    chp = practice.chp_kw(prospect.heat_kw[lead], float(prospect.price[lead]), chp_kw)
+    need = prospect.load_kw[lead] - (prospect.supply_kw[lead] + chp)
+    outlook = _look(practice, prospect, need, energy_kwh, lead)
+    battery = rule(outlook)
+    residual = need - battery[: practice.members]
+    link = practice.table[: practice.members, P.link_kw]
+    pool = np.zeros(len(battery))
+    pool[: practice.members] = _within(residual, -link, link)
+    market = 0.0
+    if practice.system.has_ces:
+        balance = float(pool.sum())
+        pool[-1], market = _serve_pool(practice, prospect, balance, float(battery[-1]), lead)
+    grid = float(residual.sum() + pool[practice.members :].sum()) + market
+    charge, discharge = np.maximum(-battery, 0.0), np.maximum(battery, 0.0)
+    stored = practice.eta_charge * charge - discharge / practice.eta_discharge
+    after = np.asarray(energy_kwh + stored * practice.system.dt_h)
+    return PlannedHour(battery, chp, pool, _offers(practice, outlook, battery), grid, after)
 
 
-def _chp_power(system: System, forecast: Forecast, lead: int, share: float) -> Array:
-    """Return CHP outputs (members,): heat-led where cheaper than the grid, and where heat lacks."""
-    table, members = system.physics.table[: len(system.members)], len(system.members)
-    if not (table[:, P.chp_kw] > 0.0).any():
-        return np.zeros(members)
-    gas = system.physics.world[W.gas_per_m3]
-    saved = table[:, P.chp_heat_per_kwh] * table[:, P.boiler_gas_m3_per_kwh]
-    marginal = gas * (table[:, P.chp_gas_m3_per_kwh] - saved) + table[:, P.chp_om_per_kwh]
-    heat_per_kwh = np.maximum(table[:, P.chp_heat_per_kwh], 1e-9)
-    output = np.minimum(table[:, P.chp_kw], forecast.heat_kw[lead] / heat_per_kwh)
-    runs = (marginal < share * forecast.price_buy[lead]) & (output >= table[:, P.chp_min_kw])
-    lacking = np.maximum(forecast.heat_kw[lead] - table[:, P.boiler_kw], 0.0) / heat_per_kwh
-    needed = np.where(lacking > 0.0, np.maximum(lacking, table[:, P.chp_min_kw]), 0.0)
-    return np.where(runs, output, np.minimum(needed, table[:, P.chp_kw]))
+def _look(
+    practice: Practice, prospect: Prospect, need: Array, energy_kwh: Array, lead: int
+) -> Outlook:
+    """Return what a rule sees of the hour `lead` ahead."""
+    members, dt_h, rating = practice.members, practice.system.dt_h, practice.rating_kw
+    eta_charge, eta_discharge = practice.eta_charge, practice.eta_discharge
+    room = _within((practice.full_kwh - energy_kwh) / dt_h / eta_charge, 0.0, rating)
+    filled = _within((practice.filled_kwh - energy_kwh) / dt_h / eta_charge, 0.0, rating)
+    below_level = np.full(len(rating), np.inf)
+    below_level[:members] = np.maximum(prospect.level_kw - need, 0.0)
+    above = (energy_kwh - practice.empty_kwh) / dt_h
+    kept = practice.kept_kwh / dt_h
+    content = _within(above * eta_discharge, 0.0, rating)
+    shave = np.zeros(len(rating))
+    shave[:members] = _within(need - prospect.level_kw, 0.0, content[:members])
+    lacking = np.maximum(need - prospect.import_kw[lead], 0.0)
+    if lacking.any():
+        held = np.where(kept > 0.0, content, 0.0)  # without a reserve nothing is held for this
+        shave[:members] = np.maximum(shave[:members], np.minimum(lacking, held[:members]))
+        left = np.maximum(lacking - shave[:members], 0.0).sum()
+        shave[members:] = np.minimum(left / _delivered(practice), held[members:])
+    price = float(prospect.price[lead])
+    return Outlook(
+        need_kw=need,
+        cheap=price <= prospect.cheap,
+        dear=price >= prospect.dear,
+        pays=prospect.pays,
+        room_kw=room,
+        content_kw=content,
+        charge_kw=np.minimum(room, below_level),
+        buy_kw=np.minimum(filled, below_level),
+        discharge_kw=_within((above - kept) * eta_discharge, 0.0, rating),
+        shave_kw=shave,
+    )
 
 
-def _battery_limits(system: System, energy_kwh: Array) -> tuple[Array, Array]:
-    """Return the highest charging and discharging powers (participants,), kW."""
-    table, dt_h = system.physics.table, system.dt_h
-    room = (table[:, P.soc_max] * table[:, P.capacity_kwh] - energy_kwh) / dt_h
-    content = (energy_kwh - table[:, P.soc_min] * table[:, P.capacity_kwh]) / dt_h
-    rating = table[:, P.battery_kw]
-    charge = np.clip(room / table[:, P.eta_charge], 0.0, rating)
-    return charge, np.clip(content * table[:, P.eta_discharge], 0.0, rating)
+def _serve_pool(
+    practice: Practice, prospect: Prospect, balance_kw: float, battery_kw: float, lead: int
+) -> tuple[float, float]:
+    """Let the CES take the pool's surplus, or send what its battery and its market spare.
+
+    It relays energy from its market only where that is cheaper than retail. Returns its pool power
+    and its market's import, kW.
+    """
+    world, row = practice.system.physics.world, practice.table[-1]
+    eta, loss = float(world[W.eta_converter]), float(world[W.pool_loss])
+    delivered_per_kwh = float(prospect.ces_price[lead]) / _delivered(practice)
+    cheaper = delivered_per_kwh + world[W.pool_fee_per_kwh] < prospect.price[lead]
+    bought = float(row[P.import_kw] * prospect.grid_up[lead]) if cheaper else 0.0
+    spare = max(0.0, bought + battery_kw)
+    send = min(max(0.0, balance_kw) / (1.0 - loss), eta * spare)
+    receive = max(0.0, -balance_kw) * (1.0 - loss)
+    low = -float(row[P.link_kw]) if world[W.pool_out] else 0.0
+    high = float(row[P.link_kw]) if world[W.pool_in] else 0.0
+    pool_kw = min(max(receive - send, low), high)
+    sent, received = max(0.0, -pool_kw), max(0.0, pool_kw)
+    return pool_kw, sent / eta - eta * received - battery_kw
+
+
+def _delivered(practice: Practice) -> float:
+    """Return the share of the CES's energy that reaches a member."""
+    world = practice.system.physics.world
+    return float(world[W.eta_converter] * (1.0 - world[W.pool_loss]))
+
+
+def _offers(practice: Practice, outlook: Outlook, battery: Array) -> tuple[float, float]:
+    """Return regulation and spinning reserve that the CES offers, kW.
+
+    They are shares of what rating and energy leave; the hour cuts them to the exact headroom.
+    """
+    if not practice.system.reserve:
+        return 0.0, 0.0
+    rating, power, share = float(practice.rating_kw[-1]), float(battery[-1]), practice.thresholds
+    content = float(outlook.content_kw[-1])
+    possible = min(
+        rating / 2.0, rating - abs(power), 2.0 * min(float(outlook.room_kw[-1]), content)
+    )
+    regulation = share.offer * max(0.0, possible)
+    spinning = min(rating / 2.0, rating - power - regulation, content - regulation / 2.0)
+    return regulation, share.offer * max(0.0, spinning)
+
+
+def _within(value: Array, low: Array | float, high: Array) -> Array:
+    """Return values cut to a range; `np.clip`, without its overhead."""
+    return np.asarray(np.minimum(np.maximum(value, low), high))

@@ -10,12 +10,13 @@ Source: our choice; thresholds are frozen in the suites' files and fitted to `va
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.rule_hours import PlannedHour, Rule, cover_own_need, follow_prices
+from baselines.rule_hours import PlannedHour, Rule, cover_own_need, follow_prices, plan_hour
+from baselines.rule_practice import Practice, Prospect
 from mmg_env.actions import Action, ActionCodec
 from mmg_env.config_rules import Thresholds
 from mmg_env.errors import InputError
@@ -25,6 +26,12 @@ from mmg_env.series import Forecast
 from mmg_env.system import System
 
 Array = NDArray[np.float64]
+
+RULES: Final[Mapping[str, Rule]] = {
+    "self_consumption": cover_own_need,
+    "time_of_use": follow_prices,
+}
+"""What batteries do, by the names in a suite's file."""
 
 
 class Idle:
@@ -66,7 +73,7 @@ class RulePolicy:
         """Take the system, what batteries do, and when; `Thresholds()` where none are given."""
         self._system = system
         self._rule = rule
-        self._thresholds = Thresholds() if thresholds is None else thresholds
+        self._practice = Practice(system, Thresholds() if thresholds is None else thresholds)
         self._codec = ActionCodec(system)
 
     def reset(self, rng: np.random.Generator) -> None:
@@ -75,22 +82,20 @@ class RulePolicy:
     def act(self, observation: NDArray[Any], info: Mapping[str, Any]) -> Array:  # noqa: ARG002
         """Return this hour's wishes and, at a day's first step, its commitments."""
         public: PublicInfo = info["public"]
-        day = self._system.steps_per_day
+        state = public.state
         planned = public.day_begins and (self._system.day_ahead_pool or self._system.day_ahead_grid)
-        hours = []
-        energy, chp_kw = public.state.energy_kwh, public.state.column(S.chp_kw)
-        for lead in range(day if planned else 1):
-            hour = PlannedHour(
-                self._system, public.forecast, public.state.column(S.peak_kw), self._thresholds
-            )
-            energy = hour.decide(self._rule, energy, chp_kw, lead)
-            chp_kw = hour.chp_kw
+        prospect = Prospect(self._practice, public.forecast, state.column(S.peak_kw))
+        hours: list[PlannedHour] = []
+        energy, chp_kw = state.energy_kwh, state.column(S.chp_kw)
+        for lead in range(self._system.steps_per_day if planned else 1):
+            hour = plan_hour(self._practice, prospect, self._rule, energy, chp_kw, lead)
+            energy, chp_kw = hour.energy_kwh, hour.chp_kw
             hours.append(hour)
         action = Action.idle(self._system)
         first = hours[0]
         action[A.battery_kw][:] = first.battery_kw
         action[A.chp_kw][: len(self._system.members)] = first.chp_kw
-        action[A.regulation_kw][:], action[A.spinning_kw][:] = first.reserve_kw
+        action[A.regulation_kw][-1], action[A.spinning_kw][-1] = first.offers_kw
         if not self._system.day_ahead_pool:
             action[A.pool_kw][:] = first.pool_kw
         if planned:
@@ -100,11 +105,12 @@ class RulePolicy:
     def _commit(self, action: Action, hours: list[PlannedHour], forecast: Forecast) -> None:
         """Write the day's pool schedule and nomination."""
         base = forecast.shared(X.nomination_base_kw)
+        bias = self._practice.thresholds.nomination_bias
         for h, hour in enumerate(hours):
             if self._system.day_ahead_pool:
                 action.pool_plan_kw[:, h] = hour.pool_kw
             if self._system.day_ahead_grid:
-                bias_kw = self._thresholds.nomination_bias * forecast.load_kw[h].sum()
+                bias_kw = bias * forecast.load_kw[h].sum()
                 action.nomination_offset_kw[h] = hour.grid_kw + bias_kw - base[h]
 
 
@@ -117,8 +123,8 @@ def tuned_rule(system: System) -> RulePolicy:
     tuned = system.config.tuned_rule
     if tuned is None:
         raise InputError(
-            f"system {system.name}: it has no `tuned_rule`; make the block with "
-            f"`mmg tune-rules --suite {system.name}`, or score against time_of_use"
+            f"system {system.name}: it has no `tuned_rule`; run "
+            f"`mmg tune-rules --suite {system.name}` and paste what it prints into its file, or "
+            "score against time_of_use"
         )
-    rule = {"self_consumption": cover_own_need, "time_of_use": follow_prices}[tuned.rule]
-    return RulePolicy(system, rule, tuned.thresholds)
+    return RulePolicy(system, RULES[tuned.rule], tuned.thresholds)

@@ -12,6 +12,7 @@ from experiments import (
     bench,
     bound,
     config_cli,
+    data_cli,
     doctor,
     freeze,
     headroom,
@@ -30,6 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(config_cli.app, name="config", help="Check and show system files.")
+app.add_typer(data_cli.app, name="data", help="Describe series; check one's own.")
 app.command()(bench.bench)
 app.command()(bound.bound)
 app.command("tune-rules")(tune_rules.tune_rules)

@@ -30,6 +30,8 @@ Array = NDArray[np.float64]
 
 FITTING_DAYS: Final = 400  # days of train episodes, at least
 FADING: Final = np.linspace(0.0, 0.995, 200)  # values of phi among which the best is taken
+SEASONAL: Final = slice(1, 3)  # features that tell the season
+LONGEST_GAP_DAYS: Final = 120  # longest part of the year without an episode that seasons may span
 PERSISTENCE_H: Final = 24  # leads over which phi is chosen
 # Set by the tariff, the state of the grid or chance alone: there is nothing to learn about them.
 GIVEN: Final = (
@@ -126,6 +128,8 @@ def climatology(system: System) -> Climatology:
     step = np.concatenate([steps for steps, _ in located])
     features = np.concatenate([rows for _, rows in located])
     values = np.concatenate([e.values for e in episodes])
+    if not _all_seasons([e.start for e in episodes]):
+        features[:, SEASONAL] = 0.0  # their coefficients come out as 0
     coefficients = np.empty((system.steps_per_day, features.shape[1], values.shape[1]))
     residual = np.empty_like(values)
     scale = np.empty((system.steps_per_day, values.shape[1]))
@@ -150,6 +154,14 @@ def climatology(system: System) -> Climatology:
     bank = (pieces[:, 1:] - phi * pieces[:, :-1]).reshape(-1, pieces.shape[2])
     model = ErrorModel(path, phi, bank, *physical_bounds(system))
     return Climatology(coefficients, scale, model, members, system.dt_h)
+
+
+def _all_seasons(starts: list[np.datetime64]) -> bool:
+    """Say whether the starts of episodes leave no long part of the year unseen."""
+    date = np.array(starts).astype("datetime64[D]")
+    number = (date - date.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64)
+    seen = np.unique(number)
+    return bool(np.diff(np.append(seen, seen[0] + 366)).max() <= LONGEST_GAP_DAYS)
 
 
 def _features(

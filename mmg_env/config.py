@@ -17,6 +17,7 @@ from mmg_env.config_checks import (
     system_problems,
     system_remarks,
 )
+from mmg_env.config_columns import column_problems
 from mmg_env.config_devices import (
     BatteryConfig,
     BoilerConfig,
@@ -321,7 +322,7 @@ class SystemConfig(Model):
 
     @model_validator(mode="after")
     def _whole(self) -> Self:
-        refuse(system_problems(self))
+        refuse([*system_problems(self), *column_problems(self)])
         return self
 
     @property

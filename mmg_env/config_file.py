@@ -6,6 +6,7 @@ then the caller's.
 """
 
 from collections.abc import Mapping
+from hashlib import sha256
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,7 +83,7 @@ def load_config(
         origin = Origin((_CALLER_RANK, 0), f'override "{path}"')
         document = override(document, path, value, origin, SystemConfig)
     try:
-        return SystemConfig.model_validate(document.data)
+        return _pinned(SystemConfig.model_validate(document.data))
     except ValidationError as error:
         blamed = _blamed(list(overrides or ())) if overrides and _is_valid(plain) else None
         raise _config_error(error, document, SystemConfig, blamed) from None
@@ -97,6 +98,28 @@ def config_text(name_or_path: str | PathLike[str]) -> str:
     """Return a checked system as YAML: the file as written where a suite changes nothing."""
     load_config(name_or_path)
     return _resolve(_find(name_or_path)).text
+
+
+def _pinned(config: SystemConfig) -> SystemConfig:
+    """Return the system with the hash of the user's series, so that they cannot change unseen."""
+    source = config.source
+    if source is None or source.kind != "csv" or source.sha256 is not None:
+        return config
+    try:
+        digest = sha256(Path(source.file).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return config  # whoever reads the file says why it cannot be read
+    return config.model_copy(update={"source": source.model_copy(update={"sha256": digest})})
+
+
+def _located(document: Document, file: Path) -> Document:
+    """Return a document whose source's file is named from the folder of the YAML file."""
+    source = document.data.get("source")
+    name = source.get("file") if isinstance(source, dict) else None
+    if not isinstance(name, str) or not name:
+        return document
+    place = str(file.parent.absolute() / name)
+    return Document({**document.data, "source": {**source, "file": place}}, document.origins)
 
 
 def _names(kind: str) -> list[str]:
@@ -130,12 +153,12 @@ def _nearest(name: str, known: list[str]) -> str:
 
 
 def _resolve(file: Path) -> _Resolved:
-    document = read_yaml(file, _SUITE_RANK)
+    document = _located(read_yaml(file, _SUITE_RANK), file)
     if "system" not in document.data:
         return _Resolved(document, read_text(file))
     suite = _suite(document)
     system_file = _system_file(suite.system, file, document.origin(("system",)))
-    plain = read_yaml(system_file, _SYSTEM_RANK)
+    plain = _located(read_yaml(system_file, _SYSTEM_RANK), system_file)
     changed = _apply(suite, document, plain)
     if changed.data == plain.data:
         return _Resolved(changed, read_text(system_file))

@@ -20,8 +20,11 @@ class Thresholds(Model):
     margin: NonNegative = Field(
         1.0, description="Gain of a cycle, in multiples of its wear, from which it pays, 1."
     )
+    fill: Share = Field(
+        1.0, description="Share of the usable energy up to which batteries charge when cheap, 1."
+    )
     reserve: Share = Field(
-        0.0, description="Share of the usable energy kept for hours above the level, 1."
+        0.0, description="Share of the usable energy kept for peaks and for a grid that fails, 1."
     )
     level: NonNegative = Field(
         1.0, description="Import above which batteries shave, share of the day's expected peak, 1."
@@ -30,10 +33,12 @@ class Thresholds(Model):
         0.0, description="Nominated beyond what is expected, share of the expected load, 1."
     )
     chp: NonNegative = Field(
-        1.0, description="CHP runs where it costs less than this share of the purchase price, 1."
+        1.0, description="CHP follows heat where it costs less than this share of the purchase, 1."
     )
-    regulation: Share = Field(0.0, description="Share of the possible regulation offered, 1.")
-    spinning: Share = Field(0.0, description="Share of the possible spinning reserve offered, 1.")
+    chp_power: NonNegative = Field(
+        0.0, description="CHP runs in full where it does so even if its heat is of no use, 1."
+    )
+    offer: Share = Field(0.0, description="Share of the possible reserve that is offered, 1.")
 
 
 class TunedRuleConfig(Model):

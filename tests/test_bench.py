@@ -21,7 +21,7 @@ from mmg_env.errors import ConfigError
 from mmg_env.layout import L
 from mmg_env.system import System
 
-QUICK = ("--suite", "s1_3mg", "--episodes", "2", "--policies", "idle,time_of_use", "--workers", "1")
+QUICK = ("--suite", "s1_3mg", "--episodes", "2", "--policies", "idle,tuned_rule", "--workers", "1")
 Mmg = Callable[..., tuple[int, str, str]]
 
 
@@ -68,7 +68,7 @@ def failing(system: System) -> baselines.rules.Idle:
 def test_records(finished: Path) -> None:
     found = records(finished)
     # The oracle runs silently, because the score needs it.
-    policies = ("idle", "oracle", "time_of_use")
+    policies = ("idle", "oracle", "tuned_rule")
     assert sorted(found) == [(policy, episode) for policy in policies for episode in (0, 1)]
     for (policy, _), record in found.items():
         assert (record["suite"], record["split"], record["status"]) == ("s1_3mg", "test", "ok")
@@ -76,7 +76,7 @@ def test_records(finished: Path) -> None:
         assert record["bound"] == (policy == "oracle")
         assert np.isfinite(record["objective"]) == (policy == "oracle")
         assert np.isfinite(record["decision_ms_p95"]) == (policy != "oracle")
-    assert all(found["oracle", i]["cost"] <= found["time_of_use", i]["cost"] for i in (0, 1))
+    assert all(found["oracle", i]["cost"] <= found["tuned_rule", i]["cost"] for i in (0, 1))
 
 
 def test_nothing_but_records_reports_and_trajectories(finished: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_second_run_repeats_nothing(mmg: Mmg, finished: Path, tmp_path: Path) 
     assert code == 0
     assert touched(folder) == before
     assert "6 of 6 cells are done already" in err
-    assert "time_of_use" in out
+    assert "tuned_rule" in out
     assert "idle" in out
     assert "oracle" not in out.replace("report:", "")
 
@@ -109,7 +109,7 @@ def test_more_episodes_keep_the_first(mmg: Mmg, finished: Path, tmp_path: Path) 
 
 def test_a_failing_policy(mmg: Mmg, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(baselines.POLICIES, "broken", failing)
-    words = ("bench", *QUICK[:-4], "--policies", "broken,time_of_use,oracle", "--workers", 1)
+    words = ("bench", *QUICK[:-4], "--policies", "broken,tuned_rule,oracle", "--workers", 1)
     code, out, err = mmg(*words, "--out", tmp_path)
     assert code == 1
     assert "failed: broken on s1_3mg, test episode 0: RuntimeError: no luck with s1_3mg" in err
@@ -117,7 +117,7 @@ def test_a_failing_policy(mmg: Mmg, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "(2 failed)" in out
     found = records(tmp_path)
     assert "in failing" in str(found["broken", 0]["traceback"])
-    assert [found["time_of_use", i]["status"] for i in (0, 1)] == ["ok", "ok"]
+    assert [found["tuned_rule", i]["status"] for i in (0, 1)] == ["ok", "ok"]
     assert "no luck with s1_3mg" in (tmp_path / "report.html").read_text()
 
     before = touched(tmp_path)
@@ -251,12 +251,12 @@ def test_the_command_line_wins(mmg: Mmg, tmp_path: Path) -> None:
     file.write_text(
         f"suite: s1_3mg\nepisodes: 7\npolicies: [random]\nworkers: 1\nout: {tmp_path / 'file'}\n"
     )
-    words = ("--episodes", 1, "--policies", "idle,time_of_use", "--out", tmp_path / "line")
+    words = ("--episodes", 1, "--policies", "idle,tuned_rule", "--out", tmp_path / "line")
     assert mmg("bench", "--config", file, *words)[0] == 0
     assert not (tmp_path / "file").exists()
     assert {key for key in records(tmp_path / "line") if key[0] != "oracle"} == {
         ("idle", 0),
-        ("time_of_use", 0),
+        ("tuned_rule", 0),
     }
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmg_env import load_system, sample_episode
-from mmg_env.climatology import FADING, climatology
+from mmg_env.climatology import FADING, _all_seasons, climatology
 from mmg_env.layout import X
 
 
@@ -72,3 +72,9 @@ def test_the_last_residual_persists(system):
     phi = known.model.phi[column]
     wanted = clim[:, column] + scale[:, column] * phi ** np.arange(1, 49) * last
     assert seen.values[:, column] == pytest.approx(wanted)
+
+
+def test_a_season_is_not_made_up_from_a_few_weeks():
+    whole = np.arange("2023-01-01", "2023-12-31", 30, dtype="datetime64[D]")
+    assert _all_seasons(list(whole))
+    assert not _all_seasons(list(whole[:3]))

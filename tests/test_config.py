@@ -96,8 +96,8 @@ def test_every_name_loads_and_shows_what_it_loads(name: str, tmp_path: Path) -> 
     assert SystemConfig.model_validate(config.model_dump(exclude_unset=True)) == config
 
 
-def test_the_shipped_text_is_shown_as_is() -> None:
-    assert config_text("s1_3mg") == PAPER.read_text(encoding="utf-8")
+def test_a_systems_text_is_shown_as_it_was_written() -> None:
+    assert config_text(PAPER) == PAPER.read_text(encoding="utf-8")
 
 
 def test_a_suite_tells_whether_it_is_a_regression_fixture() -> None:

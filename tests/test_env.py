@@ -90,11 +90,11 @@ def test_the_first_observation_depends_on_the_seed(name):
 def test_there_is_an_id_for_every_suite():
     registered = {name for name in gymnasium.registry if name.startswith("mmg/")}
     assert registered == set(IDS)
-    assert gymnasium.make("mmg/S13mg-v0").unwrapped.system.name == "s1_3mg"
+    assert gymnasium.make("mmg/S13mg-v1").unwrapped.system.name == "s1_3mg"
 
 
 def test_a_vector_of_envs_gives_each_its_own_seed():
-    envs = gymnasium.make_vec("mmg/S13mg-v0", 3, vectorization_mode="sync", split="test")
+    envs = gymnasium.make_vec("mmg/S13mg-v1", 3, vectorization_mode="sync", split="test")
     observations, _ = envs.reset(seed=5)
     env = new_env()
     for k in range(3):

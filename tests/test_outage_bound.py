@@ -37,7 +37,7 @@ def test_not_foreseeing_costs_more_and_no_policy_costs_less():
     env = CommunityEnv(SYSTEM, split="test")
     worth, left = [], []
     for index in range(3):
-        found = outage_bound(SYSTEM, sample_episode(SYSTEM, "test", index), 4, rng)
+        found = outage_bound(SYSTEM, sample_episode(SYSTEM, "test", index), rng, 4)
         assert found.unforeseen >= found.foreseen - 1e-6
         played = rollout(env, POLICIES["mpc"](SYSTEM), options={"episode": index})
         worth.append(found.unforeseen - found.foreseen)
@@ -46,8 +46,15 @@ def test_not_foreseeing_costs_more_and_no_policy_costs_less():
     assert np.mean(left) > 0.0
 
 
+def test_a_scenario_per_hour_leaves_no_hour_to_be_bare_in():
+    episode = sample_episode(SYSTEM, "test", 0)
+    found = [outage_bound(SYSTEM, episode, np.random.default_rng(0), n) for n in (2, None)]
+    worth = [costs.unforeseen - costs.foreseen for costs in found]
+    assert worth[1] > 1.5 * worth[0] > 0.0
+
+
 def test_a_grid_that_never_fails_is_refused():
     system = load_system("community_real", {"episode_h": 24})
     episode = sample_episode(system, "test", 0)
     with pytest.raises(InputError, match="its grid never fails"):
-        outage_bound(system, episode, 4, np.random.default_rng(0))
+        outage_bound(system, episode, np.random.default_rng(0), 4)

@@ -111,7 +111,7 @@ def test_a_trajectory_is_not_touched_by_later_episodes(listener):
 
 
 def test_it_works_through_gymnasiums_wrappers(listener):
-    made = gymnasium.make("mmg/S13mg-v0", split="test")
+    made = gymnasium.make("mmg/S13mg-v1", split="test")
     made = gymnasium.wrappers.RecordEpisodeStatistics(made)
     assert equal(rollout(made, listener, seed=1), rollout(env_of(), listener, seed=1))
     _, info = listener.seen[-1]

@@ -8,9 +8,14 @@ import pytest
 import random_systems
 from strategies import make_case
 
-from baselines.rules import Idle, Random, RulePolicy, cover_own_need, follow_prices
+from baselines import POLICIES
+from baselines.rule_hours import cover_own_need, follow_prices, plan_hour
+from baselines.rule_practice import Practice, Prospect
+from baselines.rules import Idle, Random, RulePolicy
 from mmg_env import CommunityEnv, load_system, rollout
-from mmg_env.layout import A, F, P, X
+from mmg_env.actions import Action, ActionCodec
+from mmg_env.config_rules import Thresholds
+from mmg_env.layout import A, F, L, P, X
 
 RULES = {"self_consumption": cover_own_need, "time_of_use": follow_prices}
 EPISODES = range(5)
@@ -170,3 +175,127 @@ def test_time_of_use_waits_for_dear_hours_and_buys_in_cheap_ones():
     assert bought[3] < 0.0
     stored = battery_wishes("time_of_use", surplus=100.0, buy=middle)
     assert stored[:3] == pytest.approx([-100.0] * 3)
+
+
+def live(policy, system, index=0):
+    return rollout(CommunityEnv(system, split="val"), policy, options={"episode": index})
+
+
+def thresholds_of(**changes):
+    return Thresholds.model_validate(changes)
+
+
+def test_default_thresholds_are_those_of_the_untuned_rules():
+    system = load_system("community_real", {"episode_h": 24})
+    for name, rule in (("self_consumption", cover_own_need), ("time_of_use", follow_prices)):
+        untuned = live(POLICIES[name](system), system)
+        same = live(RulePolicy(system, rule, Thresholds()), system)
+        np.testing.assert_array_equal(untuned.ledger, same.ledger)
+
+
+def test_a_reserve_is_kept():
+    system = load_system("tiny")
+    kept = live(RulePolicy(system, cover_own_need, thresholds_of(reserve=0.4)), system)
+    assert kept.energy_kwh.min() >= 0.4 * 40 - 1e-9
+    spent = live(RulePolicy(system, cover_own_need), system)
+    assert spent.energy_kwh.min() < 0.4 * 40
+
+
+def test_above_the_level_batteries_shave_whatever_the_price():
+    """In the hour of the highest need, at a level of half of it, with full batteries."""
+    system = load_system("community_real", {"episode_h": 24})
+    public = CommunityEnv(system, split="val").reset(options={"episode": 0})[1]["public"]
+    forecast = public.forecast
+    net = (forecast.load_kw - forecast.wind_kw - forecast.pv_kw)[:24, 0]
+    lead, half = int(np.argmax(net)), 0.5 * net.max()
+    full = system.column(P.soc_max) * system.column(P.capacity_kwh)
+    powers = []
+    for level in (1.0, 0.5):
+        # Prices never count as dear, so nothing but the level makes a battery serve.
+        thresholds = thresholds_of(level=level, cheap=0.0, dear=1.0, margin=0.0, reserve=0.5)
+        practice = Practice(system, thresholds)
+        prospect = Prospect(practice, forecast, np.zeros(5))
+        hour = plan_hour(practice, prospect, follow_prices, full, np.zeros(5), lead)
+        powers.append(hour.battery_kw[0])
+    assert powers[0] <= 0.0
+    assert powers[1] == pytest.approx(min(net.max() - half, system.column(P.battery_kw)[0]))
+
+
+def test_a_bias_moves_the_nomination_and_nothing_else_of_the_hour():
+    system = load_system("community_real", {"episode_h": 24})
+    public = CommunityEnv(system, split="val").reset(options={"episode": 0})[1]["public"]
+    codec = ActionCodec(system)
+    actions = [
+        Action.from_request(
+            system,
+            codec.decode(RulePolicy(system, cover_own_need, t).act(None, {"public": public})),
+        )
+        for t in (Thresholds(), thresholds_of(nomination_bias=0.05))
+    ]
+    np.testing.assert_array_equal(actions[0].wishes, actions[1].wishes)
+    load = public.forecast.load_kw[:24].sum(axis=1)
+    moved = actions[1].nomination_offset_kw - actions[0].nomination_offset_kw
+    assert moved == pytest.approx(0.05 * load, rel=1e-4)
+
+
+def test_reserve_power_is_offered_within_the_headroom():
+    system = load_system("community_real", {"episode_h": 24})
+    offering = thresholds_of(offer=1.0)
+    record = live(RulePolicy(system, cover_own_need, offering), system)
+    assert record.flow(F.regulation_kw)[:, -1].max() > 0.0
+    assert record.account(L.reserve_revenue).sum() < 0.0
+    plain = live(RulePolicy(system, cover_own_need), system)
+    assert plain.account(L.reserve_revenue).sum() == 0.0
+
+
+def test_an_offer_needs_no_energy_below_the_reserve():
+    system = load_system("community_real", {"episode_h": 24})
+    earned = [
+        live(RulePolicy(system, cover_own_need, thresholds_of(offer=1.0, reserve=r)), system)
+        .account(L.reserve_revenue)
+        .sum()
+        for r in (0.0, 1.0)
+    ]
+    assert earned[1] < earned[0] < 0.0
+
+
+def test_a_reserve_lasts_above_a_third_of_a_storage_with_little_power():
+    """The rating bounds what is left above the reserve, not what it is taken from."""
+    battery = {"capacity_kwh": 100.0, "power_kw": 10.0}
+    system = load_system("tiny", {f"members[0].battery.{k}": v for k, v in battery.items()})
+    spent = live(RulePolicy(system, cover_own_need, thresholds_of(reserve=0.3)), system)
+    least = 0.3 * 100.0
+    assert spent.energy_kwh.min() == pytest.approx(least, abs=1e-6)
+
+
+def test_a_fill_bounds_what_is_bought_and_not_what_is_left_over():
+    system = load_system("tiny")
+    cheap = thresholds_of(fill=0.7, margin=0.0)
+    bought = live(RulePolicy(system, follow_prices, cheap), system)
+    assert 20.0 < bought.energy_kwh.max() <= 0.7 * 40 + 1e-9
+    more = live(RulePolicy(system, follow_prices, thresholds_of(margin=0.0)), system)
+    assert more.energy_kwh.max() > bought.energy_kwh.max()
+    stored = battery_wishes("time_of_use", surplus=100.0, buy=[0.8] * 8 + [0.4] * 8 + [1.2] * 8)
+    assert stored[:3] == pytest.approx([-100.0] * 3)
+
+
+def test_a_unit_runs_for_its_power_where_that_pays():
+    system = load_system("community_real", {"episode_h": 24})
+    works = 2
+    share = []
+    for chp_power in (0.0, 1.0, 1e3):
+        run = live(RulePolicy(system, cover_own_need, thresholds_of(chp_power=chp_power)), system)
+        share.append(run.flow(F.chp_kw)[:, works].mean() / 600.0)
+    assert share[0] <= share[1] <= share[2]
+    assert share[0] < share[2] > 0.9
+
+
+def test_what_is_kept_serves_when_the_grid_fails():
+    system = load_system("resilience", {"source.outage_start_per_h": 0.2})
+    shed = []
+    for reserve in (0.0, 0.8):
+        wait = thresholds_of(reserve=reserve, cheap=0.0, dear=1.0, margin=0.0)
+        run = live(RulePolicy(system, follow_prices, wait), system)
+        assert (run.episode.grid_up == 0.0).any()
+        shed.append(run.flow(F.unserved_kw).sum())
+    assert shed[1] < shed[0]

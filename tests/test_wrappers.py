@@ -64,7 +64,7 @@ def equal(left, right):
 # --- both -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["mmg/S13mg-v0", "mmg/CommunityReal-v1"])
+@pytest.mark.parametrize("name", ["mmg/S13mg-v1", "mmg/CommunityReal-v1"])
 @pytest.mark.parametrize("wrap", [by_policy, CommitmentByPeriod])
 def test_wrapped_envs_pass_both_checkers(name, wrap):
     with warnings.catch_warnings():
@@ -77,7 +77,7 @@ def test_wrapped_envs_pass_both_checkers(name, wrap):
 
 @pytest.mark.parametrize("wrap", [by_policy, CommitmentByPeriod])
 def test_wrapped_envs_can_be_copied_and_made_again_from_their_spec(wrap):
-    env = wrap(gymnasium.make("mmg/S13mg-v0"))
+    env = wrap(gymnasium.make("mmg/S13mg-v1"))
     again = gymnasium.make(env.spec)
     assert again.action_space == env.action_space
     assert type(again).__name__ == type(env).__name__
@@ -96,7 +96,7 @@ def test_wrapped_envs_can_be_copied_and_made_again_from_their_spec(wrap):
 @pytest.mark.parametrize("wrap", [by_policy, CommitmentByPeriod])
 def test_wrapped_envs_work_in_a_vector(wrap):
     envs = gymnasium.make_vec(
-        "mmg/S13mg-v0", 2, vectorization_mode="sync", wrappers=[wrap], split="test"
+        "mmg/S13mg-v1", 2, vectorization_mode="sync", wrappers=[wrap], split="test"
     )
     observations, _ = envs.reset(seed=3)
     single = wrap(new_env())

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmg_env.data.anchors import contradictions, lag_matches
 from mmg_env.errors import InputError
 
 Array = NDArray[Any]
@@ -122,11 +123,12 @@ def load_days(name: str) -> dict[str, Array]:
 
 
 def check(name: str, table: Mapping[str, Array]) -> None:
-    """Test that a table still says what its provenance says.
+    """Test that a table still says what its provenance says, and what is known without it.
 
     The tests are meant for the errors that a hash of a wrongly rebuilt file
     cannot see: a unit (EUR/MWh for EUR/kWh), a shift by an hour (label at the
-    end of the interval, daylight saving), gaps and repeated hours.
+    end of the interval, daylight saving), gaps and repeated hours. A build that
+    wrote its own wrong references too is caught by `anchors`.
 
     Args:
         name: One of `NAMES`.
@@ -135,7 +137,7 @@ def check(name: str, table: Mapping[str, Array]) -> None:
     Raises:
         InputError: One sentence per finding.
     """
-    findings = find_faults(table, table_facts(name))
+    findings = find_faults(table, table_facts(name)) or contradictions(name, table)
     if findings:
         raise InputError(f"table {name!r}: " + " ".join(findings))
 
@@ -192,7 +194,7 @@ def _shape_faults(label: str, by_hour: Array, reference: Array) -> list[str]:
     """A series that is late agrees with its reference day best at another lag than 0."""
     if by_hour.std() == 0:
         return [f"{label} has no daily shape."]
-    match = [float(np.corrcoef(np.roll(by_hour, -lag), reference)[0, 1]) for lag in range(24)]
+    match = lag_matches(by_hour, reference)
     best = int(np.argmax(match))
     if best != 0 or match[0] < 0.99:
         return [

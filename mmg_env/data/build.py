@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mmg_env.data import find_faults, profiles
+from mmg_env.data.anchors import contradictions
 from mmg_env.data.profiles import Columns, Place, hours
 
 TOOLS = {
@@ -247,7 +248,7 @@ def build_tables(folder: Path, out: Path) -> Spec:
             },
             "columns": describe_columns(columns, places),
         }
-        if faults := find_faults(columns, facts[name]):
+        if faults := find_faults(columns, facts[name]) or contradictions(name, columns):
             raise ValueError(f"table {name!r}: " + " ".join(faults))
         content = encode_table(columns)
         write_atomically(out / f"{name}.parquet", content)

@@ -8,6 +8,7 @@ forecasts are the truth less an error path, see `errors`.
 Source: docs/model.md sections 7 and 8; where the series come from: docs/data.md.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
@@ -15,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmg_env.config import AnalogueSource, MemberConfig
+from mmg_env.config import AnalogueSource, HistorySource, MemberConfig
 from mmg_env.episode import Belief, Episode, assemble_episode, physical_bounds
 from mmg_env.errors import InputError
 from mmg_env.layout import MEMBER_SERIES, W, X
@@ -32,6 +33,7 @@ from mmg_env.system import System
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Drawer = Callable[[System, str, int], Draw]
 
 # Whose temperature a heat profile was computed from; the load profile keeps it company.
 SITE_OF_DEMAND: Final = MappingProxyType(
@@ -41,18 +43,22 @@ NOISE_SD: Final = (0.04, 0.03, 0.05, 0.04)  # of wind, PV, load, heat, as a shar
 NOISE_BOUND: Final = 2.0  # sd; leaves peaks within the ratings of links and boilers
 NOISE_PHI: Final = 0.8
 REGION_SHARE: Final = 0.6  # variance of the noise of loads that the region shares
-SHIFT_LOAD: Final = 1.15  # the `shift` split: other price regimes, and more load
 FITTING_STEPS: Final = 2500  # innovations kept for drawing scenarios, at least
 
 
 def sample(system: System, split: str, index: int) -> Episode:
     """Return episode `index` of a split."""
-    draw = draw_days(system, split, index)
-    model = _error_model(system)
+    return episode_of_days(system, draw_days, split, index)
+
+
+def episode_of_days(system: System, drawn: Drawer, split: str, index: int) -> Episode:
+    """Return the episode of the days that `drawn` says."""
+    draw = drawn(system, split, index)
+    model = _error_model(system, drawn)
     truth = _truth(system, draw)
     paths = _capped_errors(system, draw, truth)
     scale = _scale(system, draw)
-    premiums = _premium_columns(system)
+    premiums = errors.premium_columns(system)
     # A premium's path is that of its own value.
     truth[:, premiums] = scale[:, premiums] * (1.0 + paths[:, -2:])  # its mean is its scale
     center = truth - scale * np.where(model.path >= 0, paths[:, model.path], 0.0)
@@ -63,16 +69,11 @@ def sample(system: System, split: str, index: int) -> Episode:
     return assemble_episode(system, label, start, model, belief, truth)
 
 
-def _source(system: System) -> AnalogueSource:
+def _source(system: System) -> AnalogueSource | HistorySource:
     """Return the source's configuration."""
     source = system.config.source
-    assert isinstance(source, AnalogueSource)
+    assert isinstance(source, AnalogueSource | HistorySource)
     return source
-
-
-def _premium_columns(system: System) -> list[int]:
-    """Return the columns of the imbalance premiums."""
-    return [4 * len(system.members) + x for x in (X.short_premium, X.long_premium)]
 
 
 def _truth(system: System, draw: Draw) -> Array:
@@ -86,20 +87,33 @@ def _truth(system: System, draw: Draw) -> Array:
                 noise = _noise(system, draw, kind, member.name)
                 truth[:, kind * members + m] = size * series * (1.0 + noise)
     shared = truth[:, 4 * members :]
-    factor, adder = price_rule(system)
-    shared[:, list(PRICES)] = draw.spot[:, None] * factor + adder[draw.hour]
+    known_columns(system, shared, draw.spot, draw.hour)
     derating = derated_days(system, draw.split, draw.index, len(truth))
     shared[:, X.derating] = derating
     shared[:, X.grid_up] = np.where(
         outages(system, draw.split, draw.index, len(truth)), 0, derating
     )
+    if system.has_ces:
+        shared[:, X.spin_call] = spin_calls(system, draw.split, draw.index, len(truth))
+    return truth
+
+
+def known_columns(system: System, shared: Array, spot: Array, hour: Ints) -> None:
+    """Write the shared columns that follow from the wholesale price or stand in the system file.
+
+    Args:
+        system: the system.
+        shared: (steps, len(X)) receives prices, pay for reserve and carbon intensity.
+        spot: (steps,) wholesale price, currency/kWh.
+        hour: (steps,) hour of the day.
+    """
+    factor, adder = price_rule(system)
+    shared[:, list(PRICES)] = spot[:, None] * factor + adder[hour]
     shared[:, X.carbon_kg_per_kwh] = system.config.carbon.grid_kg_per_kwh
     ces = system.config.ces
     if ces is not None:
-        shared[:, X.rho_regulation] = np.array(ces.regulation_per_kw_h)[draw.hour]
-        shared[:, X.rho_spinning] = np.array(ces.spinning_per_kw_h)[draw.hour]
-        shared[:, X.spin_call] = spin_calls(system, draw.split, draw.index, len(truth))
-    return truth
+        shared[:, X.rho_regulation] = np.array(ces.regulation_per_kw_h)[hour]
+        shared[:, X.rho_spinning] = np.array(ces.spinning_per_kw_h)[hour]
 
 
 def _profiles(system: System, member: MemberConfig, draw: Draw) -> list[tuple[float, Array]]:
@@ -110,11 +124,10 @@ def _profiles(system: System, member: MemberConfig, draw: Draw) -> list[tuple[fl
         if plant is not None:
             site = _site(system, member, plant.profile)
             found[kind] = (plant.capacity_kw, draw.weather[kind][:, site])
-    growth = SHIFT_LOAD if draw.split == "shift" else 1.0
     for kind, use in ((2, member.load), (3, member.heat)):
         if use is not None:
             hourly = _demand(system, member, ("load", "heat")[kind - 2], use.profile, draw)
-            size = use.peak_kw * (growth if kind == 2 else 1.0)
+            size = use.peak_kw * (draw.growth if kind == 2 else 1.0)
             found[kind] = (size, by_step(system, hourly)[: len(draw.hour)])
     return found
 
@@ -124,7 +137,7 @@ def _site(system: System, member: MemberConfig, profile: str) -> int:
     if profile not in SITES:
         raise InputError(
             f"system {system.name}: member {member.name} uses the weather profile {profile!r}; "
-            f"source `analogue` has the sites {', '.join(SITES)}"
+            f"source `{_source(system).kind}` has the sites {', '.join(SITES)}"
         )
     return SITES.index(profile)
 
@@ -137,7 +150,7 @@ def _demand(system: System, member: MemberConfig, kind: str, profile: str, draw:
         known = [label.removeprefix(f"{kind}_") for label in table if label.startswith(kind)]
         raise InputError(
             f"system {system.name}: member {member.name} uses the {kind} profile {profile!r}; "
-            f"source `analogue` has {', '.join(known)}"
+            f"source `{_source(system).kind}` has {', '.join(known)}"
         )
     day = draw.days[SITES.index(SITE_OF_DEMAND[profile])]
     if kind == "load":
@@ -148,6 +161,8 @@ def _demand(system: System, member: MemberConfig, kind: str, profile: str, draw:
 def _noise(system: System, draw: Draw, kind: int, name: str) -> Array:
     """Return a member's relative noise of one kind of series."""
     rows = len(draw.hour)
+    if draw.region is None:
+        return np.zeros(rows)
     phi = NOISE_PHI**system.dt_h
     series = f"noise/{MEMBER_SERIES[kind]}/{name}"
     own = student(stream(system.name, draw.split, draw.index, series), rows)
@@ -178,14 +193,8 @@ def _scale(system: System, draw: Draw) -> Array:
     factor, _ = price_rule(system)
     price = draw.level * errors.price_shape(source)[draw.hour]
     scale[:, [4 * members + x for x in PRICES]] = price[:, None] * factor
-    scale[:, _premium_columns(system)] = _premium_scale(system)
+    scale[:, errors.premium_columns(system)] = errors.premium_scale(system)
     return scale
-
-
-def _premium_scale(system: System) -> Array:
-    """Return the scales of the imbalance premiums, (short, long)."""
-    source = _source(system)
-    return np.array([source.imbalance_short_per_kwh, source.imbalance_long_per_kwh])
 
 
 def _capped_errors(system: System, draw: Draw, truth: Array) -> Array:
@@ -196,39 +205,23 @@ def _capped_errors(system: System, draw: Draw, truth: Array) -> Array:
     shared = truth[:, 4 * members :]
     carbon = system.physics.world[W.carbon_per_kg] * shared[:, X.carbon_kg_per_kwh]
     dearest = shared[:, [X.price_buy, X.ces_buy, X.price_sell, X.ces_sell]].max(axis=1) + carbon
-    errors.cap_premiums(system, paths, _premium_scale(system), dearest)
+    errors.cap_premiums(system, paths, errors.premium_scale(system), dearest)
     return paths
 
 
 @lru_cache(maxsize=8)
-def _error_model(system: System) -> ErrorModel:
+def _error_model(system: System, drawn: Drawer) -> ErrorModel:
     """Return how this system's forecasts err; innovations are those of its first train episodes."""
-    members = len(system.members)
-    names = errors.path_names(system)
     phi = errors.persistence(system)
-    path = np.full(system.exogenous_size, -1)
-    for m, member in enumerate(system.config.members):
-        for kind, plant in enumerate((member.wind, member.pv)):
-            if plant is not None:
-                site = SITES[_site(system, member, plant.profile)]
-                path[kind * members + m] = names.index(f"{('wind', 'pv')[kind]}/{site}")
-        path[2 * members + m] = names.index(f"load/{member.name}")
-        if member.heat is not None:
-            path[3 * members + m] = names.index(f"heat/{member.name}")
-    factor, _ = price_rule(system)
-    for x, f in zip(PRICES, factor, strict=True):
-        path[4 * members + x] = names.index("spot") if f != 0.0 else -1
-    path[_premium_columns(system)] = [names.index("short"), names.index("long")]
-    low, high = physical_bounds(system)
-    high[_premium_columns(system)] = errors.PREMIUM_CAP * _premium_scale(system)
     episodes = int(np.ceil(FITTING_STEPS / system.episode_steps))
-    bank = [_innovations(system, index, phi) for index in range(episodes)]
-    return ErrorModel(path, phi, np.concatenate(bank), low, high)
+    bank = [_innovations(system, drawn(system, "train", index), phi) for index in range(episodes)]
+    low, high = physical_bounds(system)
+    high[errors.premium_columns(system)] = errors.PREMIUM_CAP * errors.premium_scale(system)
+    return ErrorModel(errors.column_paths(system), phi, np.concatenate(bank), low, high)
 
 
-def _innovations(system: System, index: int, phi: Array) -> Array:
+def _innovations(system: System, draw: Draw, phi: Array) -> Array:
     """Return the innovations of a train episode, (steps, paths)."""
-    draw = draw_days(system, "train", index)
     paths = _capped_errors(system, draw, _truth(system, draw))
     fresh = paths.copy()
     fresh[1:] -= phi * paths[:-1]

@@ -21,6 +21,7 @@ Ints = NDArray[np.int64]
 
 PRICE_LOAD: Final = 0.7  # latent correlation of daily price and the region's load noise
 REGION_PHI: Final = 0.5
+SHIFT_LOAD: Final = 1.15  # the `shift` split: other price regimes, and more load
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,8 @@ class Draw:
         weather: (wind, pv), each (steps, sites) per unit.
         days: (sites, days) numbers of the weather days in the typical year.
         kind: (days,) day types.
-        region: (steps,) standardised common noise of the loads.
+        growth: factor on all electric loads.
+        region: (steps,) standardised common noise of the loads; None: no noise on any series.
     """
 
     split: str
@@ -51,7 +53,8 @@ class Draw:
     weather: tuple[Array, Array]
     days: Ints
     kind: Ints
-    region: Array
+    growth: float
+    region: Array | None
 
 
 def draw_days(system: System, split: str, index: int) -> Draw:
@@ -92,6 +95,7 @@ def draw_days(system: System, split: str, index: int) -> Draw:
         (wind, pv),
         sky.day[chosen],
         days.day_kind(dates),
+        SHIFT_LOAD if split == "shift" else 1.0,
         _region(score[:, 0], stream(system.name, split, index, "noise/region"), step_h),
     )
 

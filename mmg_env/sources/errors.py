@@ -1,8 +1,9 @@
 """How forecasts of the real-data suites err: paths, sizes, persistence, imbalance premiums.
 
 One error path per site and renewable, per member's load and heat, for the wholesale price, and for
-each imbalance premium. A path is e_h = phi * e_{h-1} + z_h with heavy-tailed z; the size of z_h may
-depend on hour h itself, never on later ones.
+each imbalance premium. The sites of a user's series are the profiles that the system names. A path
+is e_h = phi * e_{h-1} + z_h with heavy-tailed z; the size of z_h may depend on hour h itself, never
+on later ones.
 
 Source: magnitudes are our choice near published ones (docs/model.md section 8, docs/data.md).
 """
@@ -13,10 +14,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mmg_env.config import AnalogueSource
+from mmg_env.config import AnalogueSource, CsvSource, HistorySource
 from mmg_env.data import load_days
-from mmg_env.layout import W
+from mmg_env.layout import W, X
 from mmg_env.sources.days import SITES, demand_days, in_block, month_of, price_tables
+from mmg_env.sources.prices import PRICES, price_rule
 from mmg_env.sources.random import autoregressive, stream, student
 from mmg_env.system import System
 
@@ -36,9 +38,24 @@ DAY_HOURS: Final = (6, 20)  # first and past-the-last hour of the day, in which 
 BY_DAY: Final = {"spot": 1.4, "load": 1.2}  # ratio to the night's errors
 
 
+def real_source(system: System) -> AnalogueSource | HistorySource | CsvSource:
+    """Return the source's configuration, which says how large errors are."""
+    source = system.config.source
+    assert isinstance(source, AnalogueSource | HistorySource | CsvSource)
+    return source
+
+
+def sites_of(system: System) -> tuple[str, ...]:
+    """Return the sites whose wind and PV have an error path each."""
+    if not isinstance(real_source(system), CsvSource):
+        return SITES
+    plants = [plant for m in system.config.members for plant in (m.wind, m.pv) if plant is not None]
+    return tuple(dict.fromkeys(plant.profile for plant in plants))
+
+
 def path_names(system: System) -> list[str]:
     """Return the names of the error paths."""
-    by_site = [f"{kind}/{site}" for kind in ("wind", "pv") for site in SITES]
+    by_site = [f"{kind}/{site}" for kind in ("wind", "pv") for site in sites_of(system)]
     by_member = [f"{kind}/{name}" for kind in ("load", "heat") for name in system.members]
     return [*by_site, *by_member, "spot", "short", "long"]
 
@@ -50,8 +67,39 @@ def persistence(system: System) -> Array:
     return np.asarray(hourly**system.dt_h)
 
 
+def column_paths(system: System) -> Ints:
+    """Return (columns,): the error path of each column, -1 where nothing is to be foreseen."""
+    members = len(system.members)
+    names = path_names(system)
+    path = np.full(system.exogenous_size, -1)
+    for m, member in enumerate(system.config.members):
+        for kind, plant in enumerate((member.wind, member.pv)):
+            if plant is not None:
+                name = f"{('wind', 'pv')[kind]}/{plant.profile}"
+                path[kind * members + m] = names.index(name)
+        path[2 * members + m] = names.index(f"load/{member.name}")
+        if member.heat is not None:
+            path[3 * members + m] = names.index(f"heat/{member.name}")
+    factor, _ = price_rule(system)
+    for x, f in zip(PRICES, factor, strict=True):
+        path[4 * members + x] = names.index("spot") if f != 0.0 else -1
+    path[premium_columns(system)] = [names.index("short"), names.index("long")]
+    return path
+
+
+def premium_columns(system: System) -> list[int]:
+    """Return the columns of the imbalance premiums."""
+    return [4 * len(system.members) + x for x in (X.short_premium, X.long_premium)]
+
+
+def premium_scale(system: System) -> Array:
+    """Return the scales of the imbalance premiums, (short, long)."""
+    source = real_source(system)
+    return np.array([source.imbalance_short_per_kwh, source.imbalance_long_per_kwh])
+
+
 def draw_errors(system: System, label: tuple[str, int], wind: Array, dearness: Array) -> Array:
-    """Return (steps, paths) error paths; those of the premiums are still uncapped.
+    """Return (steps, paths) error paths; those of the premiums go with the wind, still uncapped.
 
     A premium is scale * m_h, where m is a positive AR(1) of mean 1; being short costs more when
     the region's wind falls behind its forecast, exp(-z_h / 2), z the standardised error path. Its
@@ -63,6 +111,18 @@ def draw_errors(system: System, label: tuple[str, int], wind: Array, dearness: A
         wind: (steps, sites) capacity factor of wind, on which the size of its errors depends.
         dearness: (steps,) by how much the price exceeds its level, as a share of the level; its
             errors grow with it by the source's `price_error_spikes`.
+    """
+    errors = draw_paths(system, label, wind, dearness)
+    region = errors[:, : wind.shape[1]].mean(axis=1) / REGION_SD
+    errors[:, -2] *= np.exp(-0.5 * region) / REGION_MEAN
+    errors[:, -2:] -= 1.0
+    return errors
+
+
+def draw_paths(system: System, label: tuple[str, int], wind: Array, dearness: Array) -> Array:
+    """Return (steps, paths) error paths, the premiums' as positive series of mean 1.
+
+    The arguments are those of `draw_errors`.
     """
     split, index = label
     rows = len(wind)
@@ -80,16 +140,11 @@ def draw_errors(system: System, label: tuple[str, int], wind: Array, dearness: A
             draws[:, k] = np.sqrt(share) * common[kind] + np.sqrt(1.0 - share) * draws[:, k]
     draws[:, :-2] *= np.sqrt(1.0 - phi[:-2] ** 2)
     draws[:, -2:] *= 1.0 - phi[-2:]
-    draws[:, : len(SITES)] *= 0.35 + 2.6 * wind * (1.0 - wind)
-    source = system.config.source
-    assert isinstance(source, AnalogueSource)
-    draws[:, path_names(system).index("spot")] *= 1.0 + source.price_error_spikes * dearness
+    draws[:, : wind.shape[1]] *= 0.35 + 2.6 * wind * (1.0 - wind)
+    spikes = real_source(system).price_error_spikes
+    draws[:, path_names(system).index("spot")] *= 1.0 + spikes * dearness
     draws[0, -2:] += phi[-2:]  # premiums begin at their mean
-    errors = autoregressive(draws, phi)
-    region = errors[:, : len(SITES)].mean(axis=1) / REGION_SD
-    errors[:, -2] *= np.exp(-0.5 * region) / REGION_MEAN
-    errors[:, -2:] -= 1.0
-    return errors
+    return autoregressive(draws, phi)
 
 
 def _positive(rng: np.random.Generator, size: int) -> Array:
@@ -151,9 +206,14 @@ def by_day(kind: str) -> Array:
 
 
 @lru_cache(maxsize=8)
-def price_shape(source: AnalogueSource) -> Array:
+def price_shape(source: AnalogueSource | HistorySource) -> Array:
     """Return (24,) sizes of price errors per unit of the level: the train years' mean day."""
     tables = price_tables(source.prices, "train")
     mean = np.mean([table.hourly.mean(axis=0) for table in tables], axis=0)
+    return shape_of_day(source.price_error, mean)
+
+
+def shape_of_day(price_error: float, mean: Array) -> Array:
+    """Return (24,) sizes of price errors per unit of the level, given the mean day (24,)."""
     shape = np.maximum(mean / mean.mean(), 0.1) * by_day("spot")
-    return np.asarray(source.price_error * shape / np.sqrt((shape**2).mean()))
+    return np.asarray(price_error * shape / np.sqrt((shape**2).mean()))

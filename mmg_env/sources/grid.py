@@ -17,9 +17,9 @@ from mmg_env.system import System
 
 def outages(system: System, split: str, index: int, steps: int) -> NDArray[np.bool_]:
     """Return in which steps the grid is down, (steps,)."""
-    source = _source(system)
+    source = system.config.source
     down = np.zeros(steps, dtype=np.bool_)
-    if source.outage_start_per_h == 0.0:
+    if not isinstance(source, AnalogueSource) or source.outage_start_per_h == 0.0:
         return down
     rng = stream(system.name, split, index, "outage")
     starts = rng.random(steps) < source.outage_start_per_h * system.dt_h
@@ -34,15 +34,10 @@ def outages(system: System, split: str, index: int, steps: int) -> NDArray[np.bo
 
 def derated_days(system: System, split: str, index: int, steps: int) -> NDArray[np.float64]:
     """Return the share of the grid links that each step's day has, (steps,)."""
-    source = _source(system)
+    source = system.config.source
+    if not isinstance(source, AnalogueSource):
+        return np.ones(steps)
     days = -(-steps // system.steps_per_day)
     drawn = stream(system.name, split, index, "derating").random(days)
     share = np.where(drawn < source.derated_day_share, source.derated_to, 1.0)
     return np.asarray(np.repeat(share, system.steps_per_day)[:steps])
-
-
-def _source(system: System) -> AnalogueSource:
-    """Return the source's configuration."""
-    source = system.config.source
-    assert isinstance(source, AnalogueSource)
-    return source

@@ -8,7 +8,7 @@ compared by normal scores, x = Phi^-1(rank among like days of the season)::
 is the score wanted of the region's wind or PV on day d, and the day with the nearest scores is
 taken. The other sites follow the first one's day in the same way.
 
-Source: our choice; what the correlations come to is printed by statistics.py.
+Source: our choice; what the correlations come to is printed by `mmg realism`.
 """
 
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 WEATHER_SEASON: Final = 20  # days to either side from which weather is taken
-# Latent correlations; what they achieve is measured by statistics.py.
+# Latent correlations; what they achieve is printed by `mmg realism`.
 PRICE_WIND: Final = -0.98
 PRICE_PV: Final = -0.98  # of the price at midday
 SITE_WIND: Final = 1.0
