@@ -179,7 +179,7 @@ def tell(studies: Sequence[Study], folder: Path, markdown: Path | None) -> bool:
     if failed:
         typer.echo(f"{failed} cells failed; mmg bench shows their tracebacks", err=True)
     judged = [ladder for ladder in ladders if not ladder.regression]
-    met = all(criterion.met for ladder in judged for criterion in judge(ladder))
+    met = all(c.met for ladder in judged for c in judge(ladder) if c.judged)
     return met and not failed and len(ladders) == len(studies)
 
 

@@ -73,7 +73,7 @@ def gate_grid(ladders: Sequence[Ladder]) -> Grid:
 
 def verdict(ladder: Ladder) -> str:
     """Return what becomes of a suite in a sentence."""
-    missed = [criterion for criterion in judge(ladder) if not criterion.met]
+    missed = [c for c in judge(ladder) if c.judged and not c.met]
     told = "; ".join(
         f"{criterion.name} is {_value(criterion)}, it must be {_limit(criterion)}"
         for criterion in missed
@@ -156,7 +156,8 @@ def _judged(criterion: Criterion | None, regression: bool) -> Text:
     """Write a criterion: value, whether it is met and whether the interval says so too."""
     if criterion is None:
         return Text(NOTHING)
-    word = "" if regression else ": met" if criterion.met else ": missed"
+    silent = regression or not criterion.judged
+    word = "" if silent else ": met" if criterion.met else ": missed"
     if word and criterion.sure is False:
         word += "?"
     share = criterion.name in _SHARES
