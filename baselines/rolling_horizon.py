@@ -178,7 +178,7 @@ def _scheduled(system: System, state: State, hour: int) -> tuple[Array, Array]:
     count, hours = plan.shape
     flows = np.zeros((hours, count, len(F)))
     flows[:, :, F.nominated_kw] = plan.T
-    quotes = np.ascontiguousarray(state.column(S.quote_per_kwh))
+    flows[:, :, F.quote_per_kwh] = state.column(S.quote_per_kwh)
     for now in flows:
-        clear_pool(system.physics.world, int(system.has_ces), quotes, now)
+        clear_pool(system.physics.world, int(system.has_ces), now)
     return flows[:, :, F.sent_kw].T, flows[:, :, F.received_kw].T

@@ -5,6 +5,7 @@ round by round, depend on them far less. Each number is the median over rounds.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from statistics import median
 from time import perf_counter
 from typing import Annotated, Any, Final
@@ -16,6 +17,7 @@ from gymnasium.envs.registration import EnvSpec
 from numpy.typing import NDArray
 
 from experiments.engine import live_through
+from experiments.perf_batch import compare_batches
 from experiments.records import Cell
 from mmg_env.env import CommunityEnv
 from mmg_env.kernel import reset_state
@@ -70,7 +72,7 @@ def env(
     rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 7,
     steps: Annotated[int, typer.Option(min=1, help="Steps per round.")] = 20_000,
 ) -> None:
-    """Compare the environment with an empty one and with CartPole, resets excluded."""
+    """Compare one environment and a batch of 256 with empty ones, one also with CartPole."""
     envs = made_alike()
     found: dict[str, list[float]] = {name: [] for name in envs}
     for _ in range(rounds + 1):
@@ -86,20 +88,28 @@ def env(
     early, late = step_times()
     typer.echo(f"step {EARLY}: {1e6 * early:.2f} us, step {LATE}: {1e6 * late:.2f} us")
     typer.echo(f"step {LATE} / step {EARLY}  {late / early:.2f}  (wanted: about 1)")
+    compare_batches(SUITE, no_op, rounds, max(1, steps // 40))
 
 
 def made_alike() -> dict[str, Env]:
     """Return the environments that are compared, each in the wrappers of `gymnasium.make`."""
-    community = gymnasium.make("mmg/Community-v0", system=SUITE, split="test")
-    inner = community.unwrapped
-    assert isinstance(inner, CommunityEnv)
-    creator: Any = lambda **_: NoOp(inner)  # noqa: E731 - typed as any: a protocol of keywords
-    empty = EnvSpec(id="NoOp-v0", entry_point=creator)
     return {
-        SUITE: community,
-        "no-op": gymnasium.make(empty),
+        SUITE: gymnasium.make("mmg/Community-v0", system=SUITE, split="test"),
+        "no-op": no_op(),
         "CartPole": gymnasium.make("CartPole-v1"),
     }
+
+
+def no_op() -> Env:
+    """Return an environment that does nothing, made as Gymnasium makes every one."""
+    inner = _community()
+    creator: Any = lambda **_: NoOp(inner)  # noqa: E731 - typed as any: a protocol of keywords
+    return gymnasium.make(EnvSpec(id="NoOp-v0", entry_point=creator))
+
+
+@cache
+def _community() -> CommunityEnv:
+    return CommunityEnv(SUITE, split="test")
 
 
 def steps_per_s(candidate: Env, steps: int) -> float:

@@ -3,6 +3,8 @@
 Importing this package registers the Gymnasium environments `mmg/Community-v0` and one per suite.
 """
 
+from typing import Any
+
 import gymnasium
 
 from mmg_env.config_file import suite_names
@@ -16,6 +18,7 @@ from mmg_env.series import Forecast, Scenarios
 from mmg_env.splits import nominal_episode, sample_episode
 from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory
+from mmg_env.vector import CommunityVectorEnv
 from mmg_env.wrappers import CommitmentByPeriod, CommitmentByPolicy
 
 # Bumped, with an entry in the changelog, when a suite's numbers change.
@@ -38,10 +41,13 @@ def environment_id(suite: str) -> str:
 
 
 def _register() -> None:
-    entry_point = "mmg_env.env:CommunityEnv"
-    gymnasium.register("mmg/Community-v0", entry_point=entry_point)
+    points: Any = {
+        "entry_point": "mmg_env.env:CommunityEnv",
+        "vector_entry_point": "mmg_env.vector:CommunityVectorEnv",
+    }
+    gymnasium.register("mmg/Community-v0", **points)
     for suite in suite_names():
-        gymnasium.register(environment_id(suite), entry_point=entry_point, kwargs={"system": suite})
+        gymnasium.register(environment_id(suite), **points, kwargs={"system": suite})
 
 
 _register()
@@ -50,6 +56,7 @@ __all__ = [
     "CommitmentByPeriod",
     "CommitmentByPolicy",
     "CommunityEnv",
+    "CommunityVectorEnv",
     "ConfigError",
     "Episode",
     "Forecast",

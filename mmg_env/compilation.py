@@ -21,6 +21,7 @@ _SOURCES: Final = (
     "forecasting.py",
     "observation.py",
     "hour.py",
+    "batch.py",
 )
 
 
@@ -35,5 +36,16 @@ def _remove_stale_caches() -> None:
 _remove_stale_caches()
 
 # Every helper is inlined into the loop that calls it: passing a handful of arrays to a function
-# costs more than most of these functions.
-jit: Final[Any] = numba.njit(cache=True, error_model="numpy", forceinline=True)
+# costs more than most of these functions. Nothing here makes an array, so numba's counting of
+# references is switched off: counts are kept with atomic operations, one per view of an array, and
+# those took six times as long as the physics.
+_NO_COUNTING: Final[dict[str, Any]] = {"_nrt": False}
+jit: Final[Any] = numba.njit(cache=True, error_model="numpy", forceinline=True, **_NO_COUNTING)
+
+# For what makes arrays, or returns a view of one.
+jit_with_arrays: Final[Any] = numba.njit(cache=True, error_model="numpy", forceinline=True)
+
+# For what runs long enough to share the time with other threads.
+jit_without_lock: Final[Any] = numba.njit(
+    cache=True, error_model="numpy", nogil=True, **_NO_COUNTING
+)

@@ -17,7 +17,7 @@ from mmg_env.errors import InputError
 from mmg_env.hour import advance, observe
 from mmg_env.observation import ObservationCodec
 from mmg_env.run import Run, StepInfo
-from mmg_env.splits import TRAIN_EPISODES, nominal_episode, sample_episode, split_size
+from mmg_env.splits import EpisodeNumbers, nominal_episode, playable_episodes, sample_episode
 from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory
 
@@ -47,6 +47,7 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
         system: str | PathLike[str] | System = "community_real",
         split: str = "train",
         render_mode: str | None = None,
+        episodes: int | None = None,
     ) -> None:
         """Set up spaces; nothing is sampled before reset.
 
@@ -54,13 +55,14 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
             system: a System, or the name or file of a system or suite.
             split: `train`, `val`, `test` or `shift`.
             render_mode: None, `ansi` or `rgb_array`.
+            episodes: seeds pick from the first that many of the split; None for all.
 
         Raises:
-            InputError: there is no such system, split or render mode.
+            InputError: there is no such system, split or render mode, or too few episodes.
         """
         self.system = system if isinstance(system, System) else load_system(system)
         self.split = split
-        self._size = split_size(self.system, split)
+        self._episodes = playable_episodes(self.system, split, episodes)
         modes = self.metadata["render_modes"]
         if render_mode is not None and render_mode not in modes:
             raise InputError(f"render_mode: {render_mode!r} is not one of {', '.join(modes)}")
@@ -73,7 +75,7 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
         self.observation_space = spaces.Box(-WIDE, WIDE, (self._observed,), np.float32)
         self._scale = -self.system.config.reward_scale
         self._resets = 0
-        self._seed: int | None = None
+        self._numbers: EpisodeNumbers | None = None
         self._run: Run | None = None
         self._t = 0
         self._last = 0  # steps of the episode in play; none yet
@@ -93,7 +95,7 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
         """
         super().reset(seed=seed)
         if seed is not None:
-            self._seed, self._resets = seed, 0
+            self._numbers, self._resets = EpisodeNumbers(seed, self._episodes), 0
         episode = self._choose(options or {})
         self._resets += 1
         self._run = run = Run(self.system, self.actions, self.observations, episode)
@@ -123,10 +125,10 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
                 f"reset options: episode is {asked!r}; it must be an episode number, 'nominal' or "
                 "an Episode"
             )
-        if self._seed is None:
-            self._seed = int(self.np_random.integers(2**31))
-        draw = np.random.SeedSequence([self._seed, self._resets]).generate_state(1, np.uint64)[0]
-        return sample_episode(self.system, self.split, int(draw) % (self._size or TRAIN_EPISODES))
+        if self._numbers is None:
+            seed = int(self.np_random.integers(2**31))
+            self._numbers = EpisodeNumbers(seed, self._episodes)
+        return sample_episode(self.system, self.split, self._numbers[self._resets])
 
     def step(
         self, action: NDArray[Any]

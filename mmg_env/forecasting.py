@@ -14,7 +14,7 @@ Source: our choice (a martingale model of forecast evolution).
 
 import numpy as np
 
-from mmg_env.compilation import jit
+from mmg_env.compilation import jit, jit_with_arrays
 from mmg_env.kernel import N_SHARED
 from mmg_env.layout import W, X
 
@@ -73,7 +73,7 @@ def net_load(members, row):
     return net
 
 
-@jit
+@jit_with_arrays
 def forecast_into(world, t, center, scale, path, phi, errors, values, low, high, out):
     """Write the forecast issued at t for hours t, t+1, ... into out.
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmg_env.actions import ActionCodec
-from mmg_env.compilation import jit
+from mmg_env.compilation import jit, jit_with_arrays
 from mmg_env.episode import Episode
 from mmg_env.kernel import Physics, reset_state, step_hour
 from mmg_env.layout import Columns, F, L, W
@@ -29,7 +29,8 @@ class M(Columns):
     table = auto()
     wear = auto()
     codec = auto()
-    observed = auto()
+    runs = auto()
+    per_unit = auto()
     values = auto()
     requests = auto()
     states = auto()
@@ -51,7 +52,8 @@ class EpisodeMemory:
             M.table: system.physics.table,
             M.wear: system.physics.wear,
             M.codec: np.stack([actions.slots, actions.gain, actions.offset]),
-            M.observed: np.stack([observations.state_index, observations.state_per_unit]),
+            M.runs: observations.state_runs,
+            M.per_unit: observations.state_per_unit[None],
             M.values: episode.values,
         }
         shapes = {section: array.shape for section, array in given.items()} | {
@@ -77,7 +79,7 @@ class EpisodeMemory:
         return self.block[offset : offset + rows * columns].reshape(rows, columns)
 
 
-@jit
+@jit_with_arrays
 def _rows(block, sections, section, first, count):
     """Return `count` rows of a section from row `first` on."""
     columns = sections[section, 2]
@@ -85,7 +87,7 @@ def _rows(block, sections, section, first, count):
     return block[offset : offset + count * columns].reshape(count, columns)
 
 
-@jit
+@jit_with_arrays
 def _row(block, sections, section, number):
     """Return one row of a section: a slice, which is much cheaper than a reshape."""
     columns = sections[section, 2]
@@ -110,17 +112,24 @@ def decode_into(vector, count, slots, gain, offset, request):
 
 
 @jit
+def copy_row(source, target):
+    """Copy a row: an assignment of slices would make a copy first."""
+    for i in range(source.shape[0]):
+        target[i] = source[i]
+
+
+@jit_with_arrays
 def observe(block, sections, exogenous_part, t, observation):
     """Write the observation at the start of step t."""
-    index = _row(block, sections, M.observed, 0)
-    per_unit = _row(block, sections, M.observed, 1)
+    runs = _rows(block, sections, M.runs, 0, sections[M.runs, 1])
+    per_unit = _row(block, sections, M.per_unit, 0)
     segments, size = sections[M.wear, 2], sections[M.counts, 1]
     state = _row(block, sections, M.states, t)
-    observe_state(state, segments, size, index, per_unit, observation)
-    observation[index.shape[0] :] = exogenous_part[t]
+    features = observe_state(state, segments, size, runs, per_unit, observation)
+    copy_row(exogenous_part[t], observation[features:])
 
 
-@jit
+@jit_with_arrays
 def advance(block, sections, exogenous_part, t, vector, observation):
     """Play step t with a normalised action; write the next observation; return the real cost.
 

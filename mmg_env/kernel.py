@@ -399,41 +399,44 @@ def serve_pro_rata(flows, column, share):
 
 
 @jit
-def best_level(flows, column, quotes, sign, served):
+def best_level(flows, column, sign):
     """Return the best quote not yet served (as sign * quote) and the power that carries it."""
     best = np.inf
     level = 0.0
     for p in range(flows.shape[0]):
-        if served[p] >= 0.0 or flows[p, column] <= 0.0:
+        if flows[p, column] <= 0.0:
             continue
-        if sign * quotes[p] < best:
-            best = sign * quotes[p]
+        quote = sign * flows[p, F.quote_per_kwh]
+        if quote < best:
+            best = quote
             level = 0.0
-        if sign * quotes[p] == best:
+        if quote == best:
             level = level + flows[p, column]
     return best, level
 
 
 @jit
-def serve_by_quote(flows, column, quotes, sign, quantity_kw):
-    """Serve one side in order of sign * quote until quantity_kw is used up; ties pro rata."""
+def serve_by_quote(flows, column, sign, quantity_kw):
+    """Serve one side in order of sign * quote until quantity_kw is used up; ties pro rata.
+
+    What is served stands there as a negative number until all is done.
+    """
     left = quantity_kw
-    served = np.full(flows.shape[0], -1.0)  # below 0: not yet looked at
     while left > 1e-12 * quantity_kw:
-        best, level = best_level(flows, column, quotes, sign, served)
+        best, level = best_level(flows, column, sign)
         if level == 0.0:
             break
         share = left / level if level > left else 1.0
         for p in range(flows.shape[0]):
-            if served[p] < 0.0 and flows[p, column] > 0.0 and sign * quotes[p] == best:
-                served[p] = share * flows[p, column]
+            if flows[p, column] > 0.0 and sign * flows[p, F.quote_per_kwh] == best:
+                flows[p, column] = -share * flows[p, column]
         left = left - share * level
     for p in range(flows.shape[0]):
-        flows[p, column] = served[p] if served[p] > 0.0 else 0.0
+        flows[p, column] = -flows[p, column] if flows[p, column] < 0.0 else 0.0
 
 
 @jit
-def clear_pool(world, has_ces, quotes, flows):
+def clear_pool(world, has_ces, flows):
     """Turn nominations into firm flows: what is sent arrives less the loss, the long side is cut.
 
     Returns supply (kW arriving) and demand (kW) as nominated, for the supply-demand-ratio price.
@@ -458,12 +461,12 @@ def clear_pool(world, has_ces, quotes, flows):
     supply = (1.0 - world[W.pool_loss]) * sent
     if supply > demand:
         if world[W.price_rule] == AUCTION:
-            serve_by_quote(flows, F.sent_kw, quotes, 1.0, demand / (1.0 - world[W.pool_loss]))
+            serve_by_quote(flows, F.sent_kw, 1.0, demand / (1.0 - world[W.pool_loss]))
         else:
             serve_pro_rata(flows, F.sent_kw, demand / supply)
     elif demand > supply:
         if world[W.price_rule] == AUCTION:
-            serve_by_quote(flows, F.received_kw, quotes, -1.0, supply)
+            serve_by_quote(flows, F.received_kw, -1.0, supply)
         else:
             serve_pro_rata(flows, F.received_kw, supply / demand)
     for p in range(participants):
@@ -474,7 +477,7 @@ def clear_pool(world, has_ces, quotes, flows):
 
 
 @jit
-def auction_price(flows, quotes, buy, sell):
+def auction_price(flows, buy, sell):
     """Return the mean of the dearest matched ask and the cheapest matched bid, both in [sell, buy].
 
     Service went by the quotes as given, so that the pool is firm before prices are revealed.
@@ -482,10 +485,11 @@ def auction_price(flows, quotes, buy, sell):
     ask = -np.inf
     bid = np.inf
     for p in range(flows.shape[0]):
-        if flows[p, F.sent_kw] > 0.0 and quotes[p] > ask:
-            ask = quotes[p]
-        if flows[p, F.received_kw] > 0.0 and quotes[p] < bid:
-            bid = quotes[p]
+        quote = flows[p, F.quote_per_kwh]
+        if flows[p, F.sent_kw] > 0.0 and quote > ask:
+            ask = quote
+        if flows[p, F.received_kw] > 0.0 and quote < bid:
+            bid = quote
     return 0.5 * (clip(ask, sell, buy) + clip(bid, sell, buy))
 
 
@@ -519,7 +523,7 @@ def pay_posted(world, has_ces, buy, flows, ledger):
 
 
 @jit
-def pay_pool(world, has_ces, buy, sell, quotes, supply, demand, flows, ledger):
+def pay_pool(world, has_ces, buy, sell, supply, demand, flows, ledger):
     """Pay for pool energy per kWh delivered, so that senders bear the loss; sums to zero."""
     rule = world[W.price_rule]
     if supply == 0.0 or demand == 0.0 or rule == NO_PRICE:
@@ -530,7 +534,7 @@ def pay_pool(world, has_ces, buy, sell, quotes, supply, demand, flows, ledger):
     if rule == SDR:
         price = buy - (buy - sell) * (supply / demand if supply < demand else 1.0)
     elif rule == AUCTION:
-        price = auction_price(flows, quotes, buy, sell)
+        price = auction_price(flows, buy, sell)
     else:
         price = 0.5 * (buy + sell)
     for p in range(flows.shape[0]):
@@ -752,11 +756,11 @@ def value_energy_left(table, count, state, ledger):
 
 
 @jit
-def nominate_hourly(physics, p, request, quotes, state, flows):
+def nominate_hourly(physics, p, request, state, flows):
     """Take participant p's virtual power and pool nomination for this hour."""
     world, table = physics.world, physics.table
     members = table.shape[0] - int(world[W.has_ces])
-    quotes[p] = take_quote(world, p, request, flows)
+    flows[p, F.quote_per_kwh] = take_quote(world, p, request, flows)
     if p < members:
         ces = table.shape[0] - 1
         project_virtual(table, ces, p, request, 0.0, world[W.dt_h], state, flows)
@@ -764,7 +768,7 @@ def nominate_hourly(physics, p, request, quotes, state, flows):
 
 
 @jit
-def decide_hour(physics, hour, request, state, quotes, flows):
+def decide_hour(physics, hour, request, state, flows):
     """Project every wish and clear the pool; return supply and demand of the pool."""
     world, table = physics.world, physics.table
     participants = table.shape[0]
@@ -777,11 +781,11 @@ def decide_hour(physics, hour, request, state, quotes, flows):
         project_member(physics, p, request, hour, state, flows)
     for p in range(participants):
         if scheduled:
-            quotes[p] = state[p, S.quote_per_kwh]
+            flows[p, F.quote_per_kwh] = state[p, S.quote_per_kwh]
             flows[p, F.nominated_kw] = state[p, N_STATE + physics.wear.shape[1] + hour]
         else:
-            nominate_hourly(physics, p, request, quotes, state, flows)
-    supply, demand = clear_pool(world, has_ces, quotes, flows)
+            nominate_hourly(physics, p, request, state, flows)
+    supply, demand = clear_pool(world, has_ces, flows)
     if scheduled:
         for p in range(members):
             firm = flows[p, F.received_kw] - flows[p, F.sent_kw]
@@ -843,16 +847,23 @@ def step_hour(physics, t, exogenous, request, before, after, flows, ledger):
         flows: (participants, len(F)) receives what happened; must come zeroed.
         ledger: (participants, len(L)) receives the money; must come zeroed.
     """
+    for i in range(after.shape[0]):  # an assignment of slices would make a copy first
+        after[i] = before[i]
+    return move_hour(physics, t, exogenous, request, after, flows, ledger)
+
+
+@jit
+def move_hour(physics, t, exogenous, request, moving, flows, ledger):
+    """Simulate step t as `step_hour` does, with the state changed in place."""
     world = physics.world
     participants = physics.table.shape[0]
     has_ces = int(world[W.has_ces])
     members = participants - has_ces
     day = int(world[W.steps_per_day])
     hour = t % day
-    after[:] = before
     block = N_STATE + physics.wear.shape[1] + (day if world[W.day_ahead_pool] > 0.0 else 0)
-    state = after[: participants * block].reshape(participants, block)
-    nomination = after[participants * block :]
+    state = moving[: participants * block].reshape(participants, block)
+    nomination = moving[participants * block :]
     now = exogenous[t]
     shared = 4 * members
     if hour == 0:
@@ -860,11 +871,10 @@ def step_hour(physics, t, exogenous, request, before, after, flows, ledger):
         if world[W.day_ahead_grid] > 0.0:
             base = exogenous[t : t + day, shared + X.nomination_base_kw]
             nominate(world, base, request, nomination, flows)
-    quotes = np.empty(participants)
-    supply, demand = decide_hour(physics, hour, request, state, quotes, flows)
+    supply, demand = decide_hour(physics, hour, request, state, flows)
     book_hour(physics, now, state, flows, ledger)
     buy, sell = now[shared + X.price_buy], now[shared + X.price_sell]
-    pay_pool(world, has_ces, buy, sell, quotes, supply, demand, flows, ledger)
+    pay_pool(world, has_ces, buy, sell, supply, demand, flows, ledger)
     if world[W.day_ahead_grid] > 0.0:
         charge_imbalance(world, now, shared, nomination[hour], flows, ledger)
     if hour == day - 1 and has_ces > 0 and world[W.rental] > 0.0:
@@ -890,24 +900,3 @@ def reset_state(physics, after):
         for j in range(N_STATE, N_STATE + count):
             state[p, j] = left if left < cap else cap
             left = left - state[p, j]
-
-
-@jit
-def step_batch(physics, t, exogenous, requests, states, new_states, flows, ledgers, costs):
-    """Simulate one step of many communities of one system.
-
-    Args:
-        physics: the system's constants.
-        t: (batch,) step of each episode.
-        exogenous: (batch, steps, columns).
-        requests: (batch, request_size).
-        states: (batch, state_size).
-        new_states: (batch, state_size), written.
-        flows: (batch, participants, len(F)), zeroed by the caller, written.
-        ledgers: (batch, participants, len(L)), zeroed by the caller, written.
-        costs: (batch,), written.
-    """
-    for b in range(t.shape[0]):
-        costs[b] = step_hour(
-            physics, t[b], exogenous[b], requests[b], states[b], new_states[b], flows[b], ledgers[b]
-        )

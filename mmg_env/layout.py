@@ -155,6 +155,7 @@ class F(Columns):
     flex_kw = auto()
     virtual_kw = auto()
     nominated_kw = auto()
+    quote_per_kwh = auto()  # in force: the hour's, or the day's where the pool is scheduled
     sent_kw = auto()
     received_kw = auto()
     pool_cut_kw = auto()

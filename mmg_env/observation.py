@@ -13,7 +13,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from mmg_env.compilation import jit
+from mmg_env.compilation import jit, jit_with_arrays
 from mmg_env.episode import Episode, lead_steps
 from mmg_env.forecasting import forecast_into
 from mmg_env.kernel import N_SHARED, N_STATE
@@ -92,9 +92,15 @@ class ObservationCodec:
         return len(self.names)
 
     @cached_property
-    def state_index(self) -> Array:
-        """Where each state feature stands in the state, as numbers the kernel reads."""
-        return np.array([f.index for f in self.state_features], dtype=np.float64)
+    def state_runs(self) -> Array:
+        """Where the state features stand in the state, as (position, length) of runs, (runs, 2).
+
+        A position of -1 - p stands for the SoC of participant p.
+        """
+        index = np.array([f.index for f in self.state_features], dtype=np.int64)
+        breaks = np.flatnonzero((np.diff(index) != 1) | (index[1:] <= 0)) + 1
+        runs = np.split(index, breaks) if len(index) else []
+        return np.array([(run[0], len(run)) for run in runs], np.float64).reshape(-1, 2)
 
     @cached_property
     def state_per_unit(self) -> Array:
@@ -127,7 +133,7 @@ class ObservationCodec:
         return rows
 
 
-@jit
+@jit_with_arrays
 def _exogenous_rows(
     world, center, scale, path, phi, errors, values, low, high, columns, unit, ahead, rows
 ):
@@ -146,22 +152,27 @@ def _exogenous_rows(
 
 
 @jit
-def observe_state(state, segments, block, index, per_unit, observation):
-    """Write the state's part of an observation: SoC of each battery first, then single numbers.
+def observe_state(state, segments, block, runs, per_unit, observation):
+    """Write the state's part of an observation, run by run; return its length.
 
-    index holds -1 - p for the SoC of participant p, else a position in the state. per_unit holds
-    the inverse scales: a division per entry would cost as much as all the rest.
+    per_unit holds the inverse scales: a division per entry would cost as much as all the rest.
     """
     k = 0
-    while k < index.shape[0] and index[k] < 0.0:
-        first = int(-1.0 - index[k]) * block
-        energy = 0.0
-        for j in range(first + N_STATE, first + N_STATE + segments):
-            energy = energy + state[j]
-        observation[k] = energy / state[first + S.capacity_kwh]
-        k += 1
-    for n in range(k, index.shape[0]):
-        observation[n] = state[int(index[n])] * per_unit[n]
+    for r in range(runs.shape[0]):
+        position, length = int(runs[r, 0]), int(runs[r, 1])
+        if position < 0:
+            first = (-1 - position) * block
+            energy = 0.0
+            for j in range(first + N_STATE, first + N_STATE + segments):
+                energy = energy + state[j]
+            observation[k] = energy / state[first + S.capacity_kwh]
+        else:
+            shown, stored = observation[k : k + length], state[position : position + length]
+            unit = per_unit[k : k + length]
+            for i in range(length):
+                shown[i] = stored[i] * unit[i]
+        k += length
+    return k
 
 
 def _state_features(system: System) -> list[Feature]:

@@ -3,8 +3,6 @@
 Source: our choice.
 """
 
-from collections.abc import Iterator
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
@@ -14,7 +12,8 @@ from numpy.typing import NDArray
 from mmg_env.actions import ActionCodec
 from mmg_env.episode import Episode
 from mmg_env.hour import EpisodeMemory, M
-from mmg_env.layout import PROJECTED, PROJECTED_KW, F, L
+from mmg_env.info import AFTER_STEP, LazyInfo, safety_channel
+from mmg_env.layout import PROJECTED, F, L
 from mmg_env.observation import ObservationCodec
 from mmg_env.public import PublicInfo
 from mmg_env.state import State
@@ -73,7 +72,7 @@ class Run:
         return PublicInfo(self.system, t, state, episode.forecast(t), partial(episode.until, t))
 
 
-class StepInfo(dict[str, Any]):
+class StepInfo(LazyInfo):
     """The `info` of one step, computed where it is looked at.
 
     Keys: `public` (PublicInfo at the start of the next step), `label` (suite, split, index), and,
@@ -87,12 +86,6 @@ class StepInfo(dict[str, Any]):
         """Remember where to look; t is the step about to begin."""
         self._run = run
         self._t = t
-
-    def __missing__(self, key: str) -> Any:
-        """Compute one of the known keys."""
-        value = self._compute(key)
-        self[key] = value
-        return value
 
     def _compute(self, key: str) -> Any:
         if key == "public":
@@ -108,100 +101,9 @@ class StepInfo(dict[str, Any]):
             if key == "projection":
                 return {name: flows[name] for name in PROJECTED}
             if key == "constraints":
-                return self._constraints(flows)
+                channel = safety_channel(self._run.flows[self._t - 1], self._run.system.dt_h)
+                return {name: float(amount) for name, amount in channel.items()}
         raise KeyError(key)
 
-    def _constraints(self, flows: dict[str, Array]) -> dict[str, float]:
-        dt_h = self._run.system.dt_h
-        moved = [flows[name].sum() for name in PROJECTED_KW]
-        return {
-            "unserved_kwh": float(flows["unserved_kw"].sum()) * dt_h,
-            "unserved_heat_kwh": float(flows["unserved_heat_kw"].sum()) * dt_h,
-            "spill_kwh": float(flows["spill_kw"].sum()) * dt_h,
-            "projection_kw": float(sum(moved)),
-        }
-
     def _known(self) -> tuple[str, ...]:
-        after_step = ("ledger", "flows", "projection", "constraints") if self._t > 0 else ()
-        return ("public", "label", *after_step)
-
-    def _fill(self) -> None:
-        for key in self._known():
-            if not super().__contains__(key):
-                self[key] = self._compute(key)
-
-    def __contains__(self, key: object) -> bool:
-        """Return whether a key is there or can be computed."""
-        return super().__contains__(key) or key in self._known()
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over all keys."""
-        self._fill()
-        return super().__iter__()
-
-    def __len__(self) -> int:
-        """Return the number of keys."""
-        self._fill()
-        return super().__len__()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """Return a value, or default where there is none."""
-        return self[key] if key in self else default  # noqa: SIM401  # computes
-
-    def keys(self) -> Any:
-        """Return all keys."""
-        self._fill()
-        return super().keys()
-
-    def values(self) -> Any:
-        """Return all values."""
-        self._fill()
-        return super().values()
-
-    def items(self) -> Any:
-        """Return all pairs."""
-        self._fill()
-        return super().items()
-
-    def __copy__(self) -> dict[str, Any]:
-        """Return a plain dict with all keys."""
-        return self.copy()
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
-        """Return a plain dict with copies of all values."""
-        return deepcopy(self.copy(), memo)
-
-    def copy(self) -> dict[str, Any]:
-        """Return a plain dict with all keys."""
-        self._fill()
-        return dict(super().items())
-
-    def __or__(self, other: Any) -> Any:
-        """Return the union as a plain dict."""
-        return self.copy() | other
-
-    def __ror__(self, other: Any) -> Any:
-        """Return the union as a plain dict."""
-        return other | self.copy()
-
-    def __eq__(self, other: object) -> bool:
-        """Return whether all keys and values are equal."""
-        return bool(self.copy() == other)
-
-    def __ne__(self, other: object) -> bool:
-        """Return whether any key or value differs."""
-        return not self == other
-
-    def __repr__(self) -> str:
-        """Show all keys and values."""
-        return repr(self.copy())
-
-    def pop(self, key: str, *default: Any) -> Any:
-        """Remove a key and return its value."""
-        self._fill()
-        return super().pop(key, *default)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle as a plain dict without `public`: it would cross to another process every step."""
-        self._fill()
-        return (dict, ({k: v for k, v in self.copy().items() if k != "public"},))
+        return ("public", "label", *(AFTER_STEP if self._t > 0 else ()))

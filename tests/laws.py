@@ -587,6 +587,7 @@ def check_quotes(r):
         assert (quotes_of(r)[made] == taken[made]).all()
     moved = np.abs(asked - taken) * made[:, None]
     agree(r.flow(F.projected_quote_per_kwh), moved, np.abs(asked), "projection of the quote")
+    assert (r.flow(F.quote_per_kwh) == quotes_of(r)).all(), "quote in force"
 
 
 def serve(wanted, quantity, order):

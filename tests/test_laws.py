@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from strategies import fixed_case, make_case, make_episode, make_requests, make_system, seeds
 
-from mmg_env import kernel
 from mmg_env.config import WearConfig
 from mmg_env.layout import PRICE_RULES, F, L, X
 from mmg_env.trajectory import simulate
@@ -77,68 +76,6 @@ def test_the_random_systems_are_not_all_alike():
 
 
 # --- law 5 ----------------------------------------------------------------------------------------
-
-
-def batch_of(seeds_of_batch):
-    system = make_system(10, days=2)
-    episodes = [make_episode(system, s) for s in seeds_of_batch]
-    requests = [make_requests(system, s) for s in seeds_of_batch]
-    return system, episodes, requests
-
-
-@pytest.mark.parametrize("batch", [1, 7, 256])
-def test_a_batch_is_bit_equal_to_single_steps(batch):
-    distinct = [batch_of(range(min(batch, 9)))]
-    system, episodes, requests = distinct[0]
-    runs = [laws.run(system, e, q) for e, q in zip(episodes, requests, strict=True)]
-    chosen = np.arange(batch) % len(runs)
-    exogenous = np.stack([episodes[k].values for k in chosen])
-    wishes = np.stack([requests[k] for k in chosen])
-    states = np.zeros((batch, system.state_size))
-    for row in states:
-        kernel.reset_state(system.physics, row)
-    count = len(system.participants)
-    for t in range(system.episode_steps):
-        following = np.full_like(states, np.nan)
-        flows, ledgers = np.zeros((batch, count, len(F))), np.zeros((batch, count, len(L)))
-        costs = np.full(batch, np.nan)
-        now = np.full(batch, t)
-        asked = np.ascontiguousarray(wishes[:, t])
-        kernel.step_batch(
-            system.physics, now, exogenous, asked, states, following, flows, ledgers, costs
-        )
-        for b, k in enumerate(chosen):
-            r = runs[k]
-            assert following[b].tobytes() == r.states[t + 1].tobytes()
-            assert flows[b].tobytes() == r.flows[t].tobytes()
-            assert ledgers[b].tobytes() == r.ledger[t].tobytes()
-            assert costs[b] == r.costs[t]
-        states = following
-
-
-def test_a_batch_may_hold_episodes_at_different_steps():
-    system, episodes, requests = batch_of([3, 4])
-    runs = [laws.run(system, e, q) for e, q in zip(episodes, requests, strict=True)]
-    now = np.array([5, system.episode_steps - 1])
-    count = len(system.participants)
-    out = np.zeros((2, system.state_size))
-    flows, ledgers = np.zeros((2, count, len(F))), np.zeros((2, count, len(L)))
-    costs = np.zeros(2)
-    kernel.step_batch(
-        system.physics,
-        now,
-        np.stack([e.values for e in episodes]),
-        np.stack([q[t] for q, t in zip(requests, now, strict=True)]),
-        np.stack([r.states[t] for r, t in zip(runs, now, strict=True)]),
-        out,
-        flows,
-        ledgers,
-        costs,
-    )
-    for b, (r, t) in enumerate(zip(runs, now, strict=True)):
-        assert out[b].tobytes() == r.states[t + 1].tobytes()
-        assert ledgers[b].tobytes() == r.ledger[t].tobytes()
-        assert costs[b] == r.costs[t]
 
 
 def fingerprint(chosen):

@@ -11,6 +11,8 @@ def test_env_prints_its_ratios(capsys: pytest.CaptureFixture[str]) -> None:
     assert "s1_3mg / no-op" in out
     assert "s1_3mg / CartPole" in out
     assert "step 10000 / step 10" in out
+    assert "bank / no-op" in out
+    assert "sampling / stepping" in out
 
 
 def test_mpc_prints_its_times_and_the_ratio_to_rebuilding(
