@@ -37,6 +37,8 @@ NO_SOLUTION: Final = (
     highspy.HighsModelStatus.kInfeasible,
     highspy.HighsModelStatus.kUnboundedOrInfeasible,
 )
+# The last basis can lead into numerical trouble from which a start without one is free.
+UNSETTLED: Final = (highspy.HighsModelStatus.kUnknown, highspy.HighsModelStatus.kSolveError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,6 +247,9 @@ class Solver:
         """Solve; the time limit of HiGHS counts from the object's making."""
         self.set_option("time_limit", self._highs.getRunTime() + self._limit_s)
         self._highs.run()
+        if self._highs.getModelStatus() in UNSETTLED:
+            self._highs.clearSolver()
+            self._highs.run()
         status = self._highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             text = self._highs.modelStatusToString(status)

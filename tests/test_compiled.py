@@ -1,5 +1,6 @@
 """Matrices and HiGHS: the same optimum as Pyomo's own way, new data without a new matrix."""
 
+import highspy
 import numpy as np
 import pyomo.environ as pyo
 import pytest
@@ -126,3 +127,35 @@ def test_a_time_limit_is_an_error_and_not_a_result():
         solver.solve_lp()
     with pytest.raises(SolverError, match="Time limit reached"):
         solver.solve_mip(compiled.columns["charge_kw"].max(axis=0))
+
+
+class LostOnce:
+    """A HiGHS object that says once that it has lost its way."""
+
+    def __init__(self, highs):
+        self.highs = highs
+        self.lost = True
+        self.cleared = 0
+
+    def __getattr__(self, name):
+        return getattr(self.highs, name)
+
+    def getModelStatus(self):  # noqa: N802 - HiGHS's name
+        if self.lost:
+            self.lost = False
+            return highspy.HighsModelStatus.kUnknown
+        return self.highs.getModelStatus()
+
+    def clearSolver(self):  # noqa: N802 - HiGHS's name
+        self.cleared += 1
+        return self.highs.clearSolver()
+
+
+def test_a_solve_that_loses_its_way_from_a_basis_starts_again_without_one(small):
+    compiled, data = small
+    solver = Solver(compiled)
+    solver.load(fill(compiled, data))
+    wanted = solver.solve_lp().objective
+    lost = solver._highs = LostOnce(solver._highs)
+    assert solver.solve_lp().objective == pytest.approx(wanted, rel=1e-9)
+    assert lost.cleared == 1
