@@ -3,7 +3,7 @@
 Importing this package registers the Gymnasium environments `mmg/Community-v0` and one per suite.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 
@@ -20,6 +20,19 @@ from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory
 from mmg_env.vector import CommunityVectorEnv
 from mmg_env.wrappers import CommitmentByPeriod, CommitmentByPolicy
+
+if TYPE_CHECKING:
+    from mmg_env.parallel import CommunityParallelEnv as CommunityParallelEnv
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import CommunityParallelEnv where it is asked for: it needs PettingZoo, an extra."""
+        if name == "CommunityParallelEnv":
+            from mmg_env.parallel import CommunityParallelEnv
+
+            return CommunityParallelEnv
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 # Bumped, with an entry in the changelog, when a suite's numbers change.
 _VERSIONS = {

@@ -39,7 +39,9 @@ class Batch:
             is over.
     """
 
-    def __init__(self, system: System, slots: int, kept: int = 0, threads: int = 1) -> None:
+    def __init__(
+        self, system: System, slots: int, kept: int = 0, threads: int = 1, bank: Bank | None = None
+    ) -> None:
         """Set up; nothing is in play.
 
         Args:
@@ -47,11 +49,12 @@ class Batch:
             slots: number of communities.
             kept: how many episodes are kept once they have been asked for (see `Bank`).
             threads: threads that share the slots.
+            bank: another batch's episodes, to live through the same; None for a bank of its own.
         """
         self.system = system
         self.actions = ActionCodec(system)
         self.observations = ObservationCodec(system)
-        self.bank = Bank(system, self.observations, slots, kept)
+        self.bank = bank or Bank(system, self.observations, slots, kept)
         self.t: Integers = np.full(slots, system.episode_steps)
         self._row: Integers = np.zeros(slots, np.int64)
         participants = len(system.participants)

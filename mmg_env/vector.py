@@ -150,6 +150,11 @@ class CommunityVectorEnv(VectorEnv[Observations, NDArray[Any], NDArray[Any]]):
         """End the threads."""
         self.batch.close()
 
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Which row of the bank each slot plays, (slots,)."""
+        return self._row.copy()
+
     def episode(self, slot: int) -> Episode:
         """Return the episode that a slot plays; for oracles and tests, never for policies."""
         return self.batch.bank.episode(int(self._row[slot]))
