@@ -6,6 +6,7 @@ policy beats, and takes the episode openly.
 
 from collections.abc import Callable, Mapping
 
+from baselines.agent import Agent, ResidualAgent, agent_folder, read_agent
 from baselines.deterministic import perfect_foresight
 from baselines.dynamic_programming import DynamicProgramming
 from baselines.mpc import Mpc, as_usual
@@ -38,6 +39,22 @@ _NEEDS: Mapping[str, tuple[str, Callable[[System], bool]]] = {
 }
 
 
+def policy_named(name: str) -> Callable[[System], Policy]:
+    """Return how to make a policy: one of `POLICIES`, or an agent by its name or folder.
+
+    Raises:
+        InputError: there is no such policy.
+    """
+    if name in POLICIES:
+        return POLICIES[name]
+    folder = agent_folder(name)
+    facts, _ = read_agent(folder)
+    if facts.kind == "network":
+        return lambda system: Agent(system, folder)
+    base = policy_named(facts.base)
+    return lambda system: ResidualAgent(system, folder, base(system))
+
+
 def missing_for(policy: str, system: System) -> str:
     """Return what a system lacks that a policy needs, in words; nothing if it can be played."""
     need, met = _NEEDS.get(policy, ("", lambda _: True))
@@ -49,4 +66,13 @@ def playable(system: System) -> list[str]:
     return [name for name in POLICIES if not missing_for(name, system)]
 
 
-__all__ = ["POLICIES", "Plan", "Solution", "missing_for", "perfect_foresight", "playable", "replay"]
+__all__ = [
+    "POLICIES",
+    "Plan",
+    "Solution",
+    "missing_for",
+    "perfect_foresight",
+    "playable",
+    "policy_named",
+    "replay",
+]

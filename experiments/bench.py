@@ -25,9 +25,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from experiments.engine import ORACLE, Outcome, Task, exclusive, pending, run_grid
+from experiments.engine import Outcome, Task, exclusive, pending, run_grid
 from experiments.records import (
     DRAWN_EPISODE,
+    ORACLE,
     Cell,
     Origin,
     origin_of,
@@ -150,9 +151,13 @@ def check_split(system: System, split: str) -> None:
 
 def check_policy(policy: str, system: System) -> None:
     """Refuse a policy that does not exist, or that cannot be played on the system."""
-    from baselines import POLICIES, missing_for
+    from baselines import POLICIES, missing_for, policy_named
+    from baselines.agent import FACTS, PREFIX, shipped_agents
 
-    known = [*POLICIES, ORACLE]
+    if policy.startswith(PREFIX) or (Path(policy) / FACTS).is_file():
+        policy_named(policy)(system)  # refuses what it does not fit
+        return
+    known = [*POLICIES, ORACLE, *(PREFIX + agent for agent in shipped_agents())]
     if policy not in known:
         raise InputError(unknown("policy", policy, known))
     missing = missing_for(policy, system)
@@ -177,7 +182,8 @@ def run(plan: BenchmarkConfig, system: System) -> int:
         for episode in range(plan.episodes)
         for policy in silent
     ]
-    tasks = [Task(cell, plan.suite, Path(plan.out), origin) for cell in cells]
+    origins = {policy: origin_of(system, policy) for policy in silent}
+    tasks = [Task(cell, plan.suite, Path(plan.out), origins[cell.policy]) for cell in cells]
     work_off(tasks, plan.workers)
     return _tell(plan, system, origin, cells)
 

@@ -14,11 +14,13 @@ from experiments import (
     config_cli,
     data_cli,
     doctor,
+    export,
     freeze,
     headroom,
     perf,
     realism,
     simulate,
+    train_cli,
     tune_rules,
 )
 from mmg_env.errors import InputError
@@ -34,11 +36,13 @@ app.add_typer(config_cli.app, name="config", help="Check and show system files."
 app.add_typer(data_cli.app, name="data", help="Describe series; check one's own.")
 app.command()(bench.bench)
 app.command()(bound.bound)
+app.command()(train_cli.train)
 app.command("tune-rules")(tune_rules.tune_rules)
 app.command()(headroom.headroom)
 app.command()(freeze.freeze)
 app.command()(realism.realism)
 app.command()(simulate.simulate)
+app.command()(export.export)
 app.command()(doctor.doctor)
 app.add_typer(perf.app, name="perf", help="Measure speed as ratios in one run.")
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from experiments.records import (
     DRAWN_EPISODE,
+    ORACLE,
     Cell,
     EvaluationRecord,
     Origin,
@@ -40,7 +41,6 @@ from mmg_env.splits import sample_episode
 from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory
 
-ORACLE: Final = "oracle"
 LOCK: Final = ".lock"
 REPLAY_TOLERANCE: Final = 1e-5
 """Most that a replayed plan may cost more or less, as a share of the sum of its |terms|."""
@@ -152,10 +152,10 @@ def _measure(task: Task) -> EvaluationRecord:
 
 def live_through(system: System, cell: Cell) -> Trajectory:
     """Return what a policy makes of an episode; a fresh policy, so that no cell sees another."""
-    from baselines import POLICIES
+    from baselines import policy_named
 
     env = CommunityEnv(system, split=cell.split)
-    policy = POLICIES[cell.policy](system)
+    policy = policy_named(cell.policy)(system)
     return rollout(env, policy, options={"episode": cell.episode})
 
 

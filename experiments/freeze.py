@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from baselines import missing_for
-from experiments.engine import ORACLE, foresee, live_through
-from experiments.records import Cell, write_atomically
+from experiments.engine import foresee, live_through
+from experiments.records import ORACLE, Cell, write_atomically
 from mmg_env import environment_id
 from mmg_env.config_devices import Label, Model
 from mmg_env.config_file import suite_names

@@ -29,6 +29,7 @@ from mmg_env.trajectory import Trajectory
 
 EvaluationRecord = dict[str, Any]
 
+ORACLE: Final = "oracle"
 DRAWN_EPISODE: Final = 0
 """The episode whose trajectories are kept for the report."""
 TEMPORARY: Final = ".tmp"
@@ -76,11 +77,18 @@ class Origin:
     mmg_version: str
 
 
-def origin_of(system: System) -> Origin:
-    """Return the origin of records that are made now for a system."""
+def origin_of(system: System, policy: str = "") -> Origin:
+    """Return the origin of records that are made now for a system; an agent's weights are code."""
+    from baselines import POLICIES
+    from baselines.agent import agent_folder, fingerprint
+
     text = json.dumps(system.config.model_dump(mode="json"), sort_keys=True)
     config_sha256 = hashlib.sha256(text.encode()).hexdigest()
-    return Origin(config_sha256, _code_sha256(), package_version("mmg-env"))
+    code_sha256 = _code_sha256()
+    if policy not in ("", ORACLE, *POLICIES):
+        both = code_sha256 + fingerprint(agent_folder(policy))
+        code_sha256 = hashlib.sha256(both.encode()).hexdigest()
+    return Origin(config_sha256, code_sha256, package_version("mmg-env"))
 
 
 def package_version(name: str) -> str:

@@ -9,8 +9,8 @@ import numpy as np
 import typer
 
 from experiments.bench import check_policy, check_split
-from experiments.engine import ORACLE, foresee, live_through
-from experiments.records import Cell, write_atomically
+from experiments.engine import foresee, live_through
+from experiments.records import ORACLE, Cell, write_atomically
 from mmg_env.layout import MEMBER_SERIES, REAL_COSTS, F, L, P, S
 from mmg_env.system import load_system
 from mmg_env.trajectory import Trajectory

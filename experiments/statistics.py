@@ -44,7 +44,7 @@ def mean_difference(costs: Array, others: Array, rng: np.random.Generator) -> In
     if len(costs) < 2:
         return Interval(float(difference.sum()) if len(costs) else np.nan, np.nan, np.nan)
     drawn = rng.integers(len(costs), size=(RESAMPLES, len(costs)))
-    return _interval(float(difference.mean()), difference[drawn].mean(axis=1))
+    return percentile_interval(float(difference.mean()), difference[drawn].mean(axis=1))
 
 
 def score(costs: Array, zero: Array, oracle: Array) -> float:
@@ -84,7 +84,7 @@ def ratio_interval(part: Array, whole: Array, rng: np.random.Generator) -> Inter
     parts, wholes = part[drawn].sum(axis=1), whole[drawn].sum(axis=1)
     if not (wholes > 0.0).all():
         return Interval(value, np.nan, np.nan)
-    return _interval(value, parts / wholes)
+    return percentile_interval(value, parts / wholes)
 
 
 def regret(costs: Array, oracle: Array) -> float:
@@ -166,6 +166,18 @@ def cvar(costs: Array, alpha: float = 0.95) -> float:
     return float(weights @ worst / tail)
 
 
+def percentile_interval(value: float, drawn: Array) -> Interval:
+    """Return an estimate with percentile bounds.
+
+    Args:
+        value: the estimate.
+        drawn: (resamples,) what it is on each resample.
+    """
+    tail = 50.0 * (1.0 - LEVEL)
+    low, high = np.percentile(drawn, [tail, 100.0 - tail])
+    return Interval(value, float(low), float(high))
+
+
 def _paired(*costs: Array) -> None:
     """Refuse arrays that do not belong together."""
     shapes = {np.shape(array) for array in costs}
@@ -175,10 +187,3 @@ def _paired(*costs: Array) -> None:
 
 def _ratio(numerator: float, denominator: float) -> float:
     return numerator / denominator if denominator > 0.0 else float("nan")
-
-
-def _interval(value: float, drawn: Array) -> Interval:
-    """Return percentile bounds of the resampled values."""
-    tail = 50.0 * (1.0 - LEVEL)
-    low, high = np.percentile(drawn, [tail, 100.0 - tail])
-    return Interval(value, float(low), float(high))

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LAYERS = ("mmg_env", "baselines", "experiments")  # each may import those before it
 MODULES = [path for layer in LAYERS for path in sorted((ROOT / layer).rglob("*.py"))]
 OPTIMISERS = {"highspy", "pyomo"}
-LEARNERS = {"sb3_contrib", "stable_baselines3", "torch"}
+LEARNERS = {"h5py", "minari", "sb3_contrib", "stable_baselines3", "torch"}
 
 NUMPY_RANDOM = {"np.random", "numpy.random"}
 # Names in it that hold no global state; all others do.

@@ -1,0 +1,197 @@
+"""Agents: policies that were learned, kept as weights and a page of facts, played in NumPy.
+
+A folder holds `agent.json` (what it is, what it was trained on, and how) and `weights.npz` (plain
+arrays). Nothing is unpickled, and no learning library is needed to play it::
+
+    action = clip(net(observation))                            kind: network
+    action = base + scale * clip(net(observation, base))       kind: residual, base a policy
+
+Source: our choice; the residual after Silver et al. 2018 and Johannink et al. 2019.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mmg_env.actions import ActionCodec
+from mmg_env.errors import InputError
+from mmg_env.observation import ObservationCodec
+from mmg_env.rollout import Policy
+from mmg_env.system import System
+
+Array = NDArray[np.float32]
+
+SHIPPED: Final = Path(__file__).parent / "agents"
+PREFIX: Final = "agents/"
+FACTS: Final = "agent.json"
+WEIGHTS: Final = "weights.npz"
+
+
+class Facts(BaseModel):
+    """What an agent's page says.
+
+    Attributes:
+        format: version of this page.
+        name: of the agent.
+        suite: what it was trained on.
+        algorithm: how it was trained.
+        kind: whether the network is the policy, or corrects another.
+        base: the policy that is corrected.
+        scale: largest correction, as a share of half an entry's range.
+        activation: between the layers.
+        squash: what follows the last layer.
+        layers: number of layers.
+        interface: hash of the names and scales of observation and action (see `interface_of`).
+        training: configuration, seeds, command, figures; for readers only.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    name: str
+    suite: str
+    algorithm: str
+    kind: Literal["network", "residual"] = "network"
+    base: str = ""
+    scale: float = Field(1.0, gt=0.0, le=2.0)
+    activation: Literal["tanh", "relu"]
+    squash: Literal["clip", "tanh"]
+    layers: int = Field(ge=1)
+    interface: str
+    training: dict[str, Any] = {}
+
+
+class Network:
+    """A multilayer perceptron.
+
+    Attributes:
+        layers: (inputs, outputs) weights and (outputs,) biases.
+        activation: between the layers.
+        squash: what follows the last layer.
+    """
+
+    def __init__(
+        self, layers: list[tuple[Array, Array]], activation: str, squash: str = "clip"
+    ) -> None:
+        """Hold the layers; nothing is copied."""
+        self.layers = layers
+        self.activation: Callable[[Array], Array] = np.tanh if activation == "tanh" else _relu
+        self.squash: Callable[[Array], Array] = np.tanh if squash == "tanh" else _clip
+
+    def __call__(self, inputs: Array) -> Array:
+        """Return the outputs in [-1, 1] of one row of inputs or of many, (..., outputs)."""
+        values = inputs
+        for weight, bias in self.layers[:-1]:
+            values = self.activation(values @ weight + bias)
+        weight, bias = self.layers[-1]
+        return self.squash(values @ weight + bias)
+
+
+def _relu(values: Array) -> Array:
+    return np.maximum(values, np.float32(0.0))
+
+
+def _clip(values: Array) -> Array:
+    return np.clip(values, np.float32(-1.0), np.float32(1.0))
+
+
+class Agent:
+    """A learned policy."""
+
+    def __init__(self, system: System, folder: Path) -> None:
+        """Load an agent.
+
+        Raises:
+            InputError: the folder holds no agent, or the agent was made for another system.
+        """
+        self.facts, self.network = read_agent(folder)
+        if self.facts.interface != interface_of(system):
+            raise InputError(
+                f"{folder}: the agent {self.facts.name} was trained on {self.facts.suite}, and "
+                f"{system.name} has other observations or actions"
+            )
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Do nothing: it remembers nothing and draws nothing."""
+
+    def act(self, observation: NDArray[np.float32], info: Mapping[str, Any]) -> NDArray[Any]:  # noqa: ARG002
+        """Return the network's action, (entries,)."""
+        return self.network(observation)
+
+
+class ResidualAgent(Agent):
+    """A learned correction of another policy."""
+
+    def __init__(self, system: System, folder: Path, base: Policy) -> None:
+        """Load an agent; base is the policy that it corrects."""
+        super().__init__(system, folder)
+        self.base = base
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Begin the base's episode."""
+        self.base.reset(rng)
+
+    def act(self, observation: NDArray[np.float32], info: Mapping[str, Any]) -> NDArray[Any]:
+        """Return the base's action, corrected, (entries,)."""
+        asked = np.asarray(self.base.act(observation, info), dtype=np.float64)
+        seen = np.concatenate([observation, _clip(asked.astype(np.float32))])
+        return asked + self.facts.scale * self.network(seen)
+
+
+def interface_of(system: System) -> str:
+    """Return a hash of what a learner sees and does: names in order, and scales."""
+    observations, actions = ObservationCodec(system), ActionCodec(system)
+    seen = [f"{n} {s!r}" for n, s in zip(observations.names, observations.scales, strict=True)]
+    done = [f"{entry.name} {entry.low!r} {entry.high!r}" for entry in actions.entries]
+    return hashlib.sha256("\n".join([*seen, *done]).encode()).hexdigest()[:16]
+
+
+def agent_folder(name: str) -> Path:
+    """Return where an agent lies: `agents/NAME` is a shipped one, all else a folder's path.
+
+    Raises:
+        InputError: there is no agent.
+    """
+    shipped = SHIPPED / name.removeprefix(PREFIX) if name.startswith(PREFIX) else None
+    folder = shipped if shipped is not None and shipped.is_dir() else Path(name)
+    if not (folder / FACTS).is_file():
+        known = ", ".join(f"{PREFIX}{agent}" for agent in shipped_agents()) or "none"
+        raise InputError(f"no agent {name!r}: it is no folder with {FACTS}; shipped: {known}")
+    return folder
+
+
+def shipped_agents() -> list[str]:
+    """Return the names of the agents inside the package."""
+    return sorted(file.parent.name for file in SHIPPED.glob(f"*/{FACTS}"))
+
+
+def read_agent(folder: Path) -> tuple[Facts, Network]:
+    """Return an agent's page and network.
+
+    Raises:
+        InputError: a file is missing or not what it should be.
+    """
+    try:
+        facts = Facts.model_validate_json((folder / FACTS).read_text(encoding="utf-8"))
+        with np.load(folder / WEIGHTS, allow_pickle=False) as kept:
+            layers = [(kept[f"weight_{k}"], kept[f"bias_{k}"]) for k in range(facts.layers)]
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"{folder / FACTS}: {place}: {first['msg']}") from None
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{folder}: no agent can be read: {error}") from None
+    return facts, Network(layers, facts.activation, facts.squash)
+
+
+def fingerprint(folder: Path) -> str:
+    """Return a hash of an agent's files."""
+    digest = hashlib.sha256()
+    for file in (FACTS, WEIGHTS):
+        digest.update((folder / file).read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,29 @@
+"""The commands of learning, imported without torch: it is asked for where it is needed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmg_env.errors import InputError
+
+
+def train(  # noqa: PLR0913 - one parameter per option of the command
+    suite: Annotated[str, typer.Option(help="Suite: a name, or a file.")],
+    algo: Annotated[str, typer.Option(help="ppo, sac, td3, tqc or bc.")] = "ppo",
+    steps: Annotated[int, typer.Option(min=0, help="Steps of the environment.")] = 1_000_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the learner and its episodes.")] = 0,
+    agent: Annotated[str | None, typer.Option(help="Learner: a name, or a file.")] = None,
+    warm_start: Annotated[str, typer.Option(help="Policy to clone first; also oracle.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder; what is there is continued.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes that demonstrate.")] = None,
+) -> None:
+    """Train an agent; write its weights, its curve and where to go on from."""
+    try:
+        from experiments.train import Plan, begin
+    except ImportError as error:
+        raise InputError(f"mmg train: {error.name} is missing; pip install '.[rl]'") from None
+
+    name = agent or algo
+    folder = out or Path("results/train") / suite / f"{Path(name).stem}-{seed}"
+    begin(Plan(suite, algo, steps, seed, name, warm_start, folder, workers))
