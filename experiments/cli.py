@@ -19,6 +19,7 @@ from experiments import (
     headroom,
     perf,
     realism,
+    rescore,
     simulate,
     train_cli,
     tune_rules,
@@ -41,6 +42,7 @@ app.command("tune-rules")(tune_rules.tune_rules)
 app.command()(headroom.headroom)
 app.command()(freeze.freeze)
 app.command()(realism.realism)
+app.command()(rescore.rescore)
 app.command()(simulate.simulate)
 app.command()(export.export)
 app.command()(doctor.doctor)

@@ -20,6 +20,7 @@ from experiments.engine import live_through
 from experiments.perf_batch import compare_batches
 from experiments.records import Cell
 from mmg_env.env import CommunityEnv
+from mmg_env.errors import InputError
 from mmg_env.kernel import reset_state
 from mmg_env.layout import W
 from mmg_env.splits import sample_episode
@@ -148,6 +149,20 @@ def step_times() -> tuple[float, float]:
         community.step(action)
         times.append(perf_counter() - begin)
     return median(times[EARLY : EARLY + WINDOW]), median(times[LATE:])
+
+
+@app.command()
+def ppo(
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 3,
+    frames: Annotated[int, typer.Option(min=1, help="Frames per round.")] = 50_000,
+) -> None:
+    """Compare PPO on the batch with PPO on one that does nothing; needs the extra rl."""
+    try:
+        from experiments.perf_ppo import compare_learning
+    except ImportError as error:
+        raise InputError(f"mmg perf ppo: {error.name} is missing; pip install '.[rl]'") from None
+
+    compare_learning(SUITE, rounds, frames)
 
 
 @app.command()

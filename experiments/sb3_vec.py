@@ -109,8 +109,9 @@ class Savings(VecEnvWrapper):
 
     def step_wait(self) -> Stepped:
         """Play one step, twice."""
-        observations, rewards, dones, infos = self.venv.step_wait()
+        # First idly: where an episode ends, the next one takes its place in the bank.
         _, costs = self._idle.step(self._nothing)
+        observations, rewards, dones, infos = self.venv.step_wait()
         ended = np.flatnonzero(dones)
         if len(ended):
             self._idle.begin(ended, self._env.rows[ended])

@@ -15,6 +15,15 @@ def test_env_prints_its_ratios(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sampling / stepping" in out
 
 
+def test_ppo_prints_what_the_environment_costs_a_learner(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    perf.ppo(rounds=1, frames=1)
+    out = capsys.readouterr().out
+    assert "PPO,  64 x s1_3mg" in out
+    assert "a million frames" in out
+
+
 def test_mpc_prints_its_times_and_the_ratio_to_rebuilding(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

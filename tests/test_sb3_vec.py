@@ -63,8 +63,9 @@ def test_savings_are_what_doing_nothing_costs_more():
     assert total == pytest.approx(np.array(costs) - spent, rel=1e-4)
 
 
-def test_savings_go_on_in_the_next_episode():
-    env = Savings(new_env())
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_savings_go_on_in_the_next_episode(split):
+    env = Savings(new_env(split=split))
     env.seed(1)
     env.reset()
     nothing = env._nothing.astype(np.float64)

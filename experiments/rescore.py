@@ -1,0 +1,174 @@
+"""The command `mmg rescore`: trains what is missing, and scores every learner on the same episodes.
+
+`configs/learned.yaml` says which learners, suites, seeds and splits. An agent that stands in its
+folder is not trained again; a record that stands is not played again. So a run of hours may be
+spread over days, and after a change of numbers the same command brings everything up to date.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Final
+
+import joblib
+import typer
+from pydantic import Field
+
+from baselines.agent import FACTS
+from experiments.bench import work_off
+from experiments.engine import Task, exclusive
+from experiments.records import ORACLE, Cell, origin_of, read_records
+from experiments.report.learned import Table, publish, table_of
+from mmg_env.config_devices import Count, Label, Model
+from mmg_env.config_file import config_directory
+from mmg_env.config_yaml import read_yaml
+from mmg_env.errors import InputError
+from mmg_env.system import System, load_system
+
+OUT: Final = Path("results/learned")
+
+
+class LearnerConfig(Model):
+    """One way of learning; the names are those of `mmg train`."""
+
+    algorithm: Label = Field(description="--algo.")
+    agent: Label = Field("", description="--agent; absent: the file of the algorithm.")
+    warm_start: str = Field("", description="--warm-start.")
+    steps: int = Field(ge=0, description="--steps.")
+
+
+class LearnedConfig(Model):
+    """What `configs/learned.yaml` says."""
+
+    suites: tuple[Label, ...] = Field(min_length=1, description="What is learned on.")
+    seeds: Count = Field(description="Training seeds 0, 1, ... of each learner.")
+    splits: dict[Label, Count] = Field(description="Episodes 0, 1, ... of each split.")
+    references: tuple[Label, ...] = Field(min_length=1, description="Policies to compare with.")
+    learners: dict[Label, LearnerConfig] = Field(description="Learners by name.")
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """One agent: a learner, a suite and a seed."""
+
+    suite: str
+    learner: str
+    seed: int
+    how: LearnerConfig
+    out: Path
+
+    @property
+    def folder(self) -> Path:
+        """Where it is trained."""
+        return self.out / "agents" / self.suite / f"{self.learner}-{self.seed}"
+
+    @property
+    def policy(self) -> str:
+        """Its name as a policy."""
+        return str(self.folder / "agent")
+
+    @property
+    def trained(self) -> bool:
+        """Whether its training has ended."""
+        return (self.folder / "done").exists() and (self.folder / "agent" / FACTS).exists()
+
+
+def rescore(  # noqa: PLR0913 - one parameter per option of the command
+    suite: Annotated[list[str] | None, typer.Option(help="Only this; may be repeated.")] = None,
+    learner: Annotated[list[str] | None, typer.Option(help="Only this; may be repeated.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="Training seeds.")] = None,
+    train: Annotated[bool, typer.Option("--train", help="Train what is missing.")] = False,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of agents and records.")] = OUT,
+    publish_in: Annotated[
+        Path | None, typer.Option("--publish", help="Folder for tables, scores and curves.")
+    ] = None,
+) -> None:
+    """Score all learners beside the references on common episodes; train them if asked to."""
+    config = LearnedConfig.model_validate(read_yaml(config_directory() / "learned.yaml").data)
+    if seeds is not None:
+        config = config.model_copy(update={"seeds": seeds})
+    trainees = list(_trainees(config, suite, learner, out))
+    cores = workers or joblib.cpu_count()
+    with exclusive(out):
+        if train:
+            _train(trainees, cores)
+        ready = [trainee for trainee in trainees if trainee.trained]
+        typer.echo(f"{len(ready)} of {len(trainees)} agents are trained", err=True)
+        tables = [
+            _score(config, name, [t for t in ready if t.suite == name], cores, out)
+            for name in dict.fromkeys(t.suite for t in ready)
+        ]
+    publish(tables, {t.policy: t.folder for t in ready}, publish_in)
+
+
+def _trainees(
+    config: LearnedConfig, suites: list[str] | None, learners: list[str] | None, out: Path
+) -> Iterator[Trainee]:
+    """Yield the agents that are asked for, seed by seed, so that a stopped run is balanced."""
+    for asked, known, kind in (
+        (suites, config.suites, "suite"),
+        (learners, tuple(config.learners), "learner"),
+    ):
+        for name in asked or ():
+            if name not in known:
+                raise InputError(f"--{kind}: {name} is not one of {', '.join(known)}")
+    for seed in range(config.seeds):
+        for suite in suites or config.suites:
+            for name in learners or config.learners:
+                yield Trainee(suite, name, seed, config.learners[name], out)
+
+
+def _train(trainees: list[Trainee], workers: int) -> None:
+    """Train what is not trained, several at a time."""
+    missing = [trainee for trainee in trainees if not trainee.trained]
+    # Demonstrations first, with all processes: all seeds of a suite learn from the same.
+    for trainee in {(t.suite, t.learner): t for t in missing}.values():
+        _demonstrate(trainee, workers)
+    pool = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+    for trained in pool(joblib.delayed(_train_one)(trainee) for trainee in missing):
+        typer.echo(f"trained {trained}", err=True)
+
+
+def _demonstrate(trainee: Trainee, workers: int) -> None:
+    from experiments.agent_config import read_agent_config
+    from experiments.demonstrations import demonstrate
+
+    config = read_agent_config(trainee.how.agent or trainee.how.algorithm)
+    policy = config.residual.base if config.residual else trainee.how.warm_start
+    if policy:
+        demonstrate(trainee.suite, policy, config.cloning.episodes, workers)
+
+
+def _train_one(trainee: Trainee) -> str:
+    from experiments.train import Plan, begin
+
+    how = trainee.how
+    name = how.agent or how.algorithm
+    place = (trainee.suite, how.algorithm, how.steps, trainee.seed, name, how.warm_start)
+    begin(Plan(*place, trainee.folder, 1))
+    (trainee.folder / "done").touch()
+    return f"{trainee.learner} on {trainee.suite}, seed {trainee.seed}"
+
+
+def _score(
+    config: LearnedConfig, suite: str, trainees: list[Trainee], workers: int, out: Path
+) -> Table:
+    """Play what is missing of one suite, and return all costs."""
+    system = load_system(suite)
+    policies = [*config.references, ORACLE, *(trainee.policy for trainee in trainees)]
+    cells = [
+        Cell(suite, split, episode, policy)
+        for split, episodes in config.splits.items()
+        for episode in range(episodes)
+        for policy in policies
+    ]
+    work_off(_tasks(system, cells, out), workers)
+    records = list(read_records(out, cells))
+    names = {trainee.policy: (trainee.learner, trainee.seed) for trainee in trainees}
+    return table_of(system, config.references, names, records)
+
+
+def _tasks(system: System, cells: list[Cell], out: Path) -> list[Task]:
+    origins = {policy: origin_of(system, policy) for policy in {cell.policy for cell in cells}}
+    return [Task(cell, system.name, out, origins[cell.policy]) for cell in cells]
