@@ -26,6 +26,7 @@ from rich.progress import (
 from rich.table import Table
 
 from experiments.engine import Outcome, Task, exclusive, pending, run_grid
+from experiments.foreign import adopt, is_foreign
 from experiments.records import (
     DRAWN_EPISODE,
     ORACLE,
@@ -76,6 +77,7 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     policies: Annotated[str | None, typer.Option(help="Names with commas; also oracle.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
     out: Annotated[str | None, typer.Option(help="Folder of the results.")] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Unpickle saved models (.zip).")] = False,
 ) -> None:
     """Score policies on the same episodes; write records and a report."""
     given = {
@@ -89,6 +91,11 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     chosen = {name: value for name, value in given.items() if value is not None}
     plan = read_benchmark(config).model_copy(update=chosen)
     system = load_system(plan.suite)
+    played = [
+        adopt(policy, system, Path(plan.out) / "agents", trust) if is_foreign(policy) else policy
+        for policy in plan.policies
+    ]
+    plan = plan.model_copy(update={"policies": tuple(played)})
     check(plan, system)
     with exclusive(Path(plan.out)):
         failed = run(plan, system)

@@ -38,6 +38,7 @@ app.add_typer(data_cli.app, name="data", help="Describe series; check one's own.
 app.command()(bench.bench)
 app.command()(bound.bound)
 app.command()(train_cli.train)
+app.command()(train_cli.tune)
 app.command("tune-rules")(tune_rules.tune_rules)
 app.command()(headroom.headroom)
 app.command()(freeze.freeze)

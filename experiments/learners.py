@@ -4,8 +4,9 @@ A checkpoint holds tensors and numbers only, so that nothing has to be unpickled
 """
 
 import json
+import zipfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
@@ -22,6 +23,7 @@ from baselines.agent import Network
 from experiments.agent_config import AgentConfig
 from experiments.heedful import HeedfulPolicy
 from experiments.records import write_atomically
+from mmg_env.errors import InputError
 from mmg_env.system import System
 
 ALGORITHMS: Final[dict[str, type[Any]]] = {
@@ -32,6 +34,17 @@ ALGORITHMS: Final[dict[str, type[Any]]] = {
     "tqc": TQC,
 }
 EXPLORATION: Final = 0.1  # TD3: spread of the noise on actions, as a share of half a range
+ACTIVATIONS: Final[dict[type[nn.Module], Literal["tanh", "relu"]]] = {
+    nn.Tanh: "tanh",
+    nn.ReLU: "relu",
+}
+MODULES: Final = {
+    "stable_baselines3.common.policies": "ppo",
+    "stable_baselines3.sac.policies": "sac",
+    "stable_baselines3.td3.policies": "td3",
+    "sb3_contrib.tqc.policies": "tqc",
+}
+"""Where the policies of each algorithm stand, as a saved model says."""
 _TENSORS: Final = "model.pt"
 _NUMBERS: Final = "progress.json"
 _REPLAY: Final = "replay.npz"
@@ -79,6 +92,26 @@ def network_of(model: BaseAlgorithm, activation: str) -> Network:
         for m in linear
     ]
     return Network(layers, activation, "clip" if isinstance(model, PPO) else "tanh")
+
+
+def open_model(file: Path) -> tuple[str, BaseAlgorithm, Literal["tanh", "relu"]]:
+    """Unpickle a saved model; return its algorithm, itself, and the activation of its actor.
+
+    Raises:
+        InputError: it is no model of an algorithm that is known here.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            module = json.loads(archive.read("data"))["policy_class"]["__module__"]
+    except (zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{file}: no model of stable-baselines3: {error}") from None
+    name = MODULES.get(module)
+    if name is None:
+        raise InputError(f"{file}: its policy is of {module}; known: {', '.join(MODULES)}")
+    model: BaseAlgorithm = ALGORITHMS[name].load(file, device="cpu")
+    kinds = {type(m) for m in list(actor_of(model).modules())[:-1]} & set(ACTIVATIONS)
+    between = kinds - {nn.Tanh} if len(kinds) > 1 else kinds
+    return name, model, ACTIVATIONS[between.pop()] if between else "tanh"
 
 
 def hold_actor(model: BaseAlgorithm, held: bool) -> None:

@@ -95,8 +95,8 @@ def begin(plan: Plan) -> None:
         learn(plan, config)
 
 
-def learn(plan: Plan, config: AgentConfig) -> None:
-    """Do what `mmg train` is asked for."""
+def learn(plan: Plan, config: AgentConfig) -> float:
+    """Do what `mmg train` is asked for; return the best mean cost on val."""
     torch.set_num_threads(1)  # the networks are small: more threads only wait for each other
     system = load_system(plan.suite)
     shown = _demonstrations(plan, config)
@@ -120,6 +120,7 @@ def learn(plan: Plan, config: AgentConfig) -> None:
                 model.learn(left, callback=watch, reset_num_timesteps=False)
         watch.look(model)
     typer.echo(f"best on val: {watch.best:,.2f} {system.config.currency}; {plan.out / AGENT}")
+    return watch.best
 
 
 def _demonstrations(plan: Plan, config: AgentConfig) -> Demonstrations | None:

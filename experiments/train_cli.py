@@ -27,3 +27,28 @@ def train(  # noqa: PLR0913 - one parameter per option of the command
     name = agent or algo
     folder = out or Path("results/train") / suite / f"{Path(name).stem}-{seed}"
     begin(Plan(suite, algo, steps, seed, name, warm_start, folder, workers))
+
+
+def tune(  # noqa: PLR0913 - one parameter per option of the command
+    suite: Annotated[str, typer.Option(help="Suite: a name, or a file.")],
+    algo: Annotated[str, typer.Option(help="ppo, sac, td3 or tqc.")] = "ppo",
+    steps: Annotated[int, typer.Option(min=1, help="Steps of each trial.")] = 200_000,
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Of the search and the learners.")] = 0,
+    agent: Annotated[str | None, typer.Option(help="Learner to begin with.")] = None,
+    warm_start: Annotated[str, typer.Option(help="Policy to clone first; also oracle.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder; it must be new.")] = None,
+) -> None:
+    """Seek a learner's settings on val; write the best as a learner's file."""
+    try:
+        from experiments.train import Plan
+        from experiments.tune import Search
+        from experiments.tune import tune as run
+    except ImportError as error:
+        raise InputError(f"mmg tune: {error.name} is missing; pip install '.[rl]'") from None
+
+    name = agent or algo
+    folder = out or Path("results/tune") / suite / Path(name).stem
+    if folder.exists() and any(folder.iterdir()):
+        raise InputError(f"--out: {folder} is not empty; name a new folder")
+    run(Search(Plan(suite, algo, steps, seed, name, warm_start, folder, None), trials))
