@@ -56,7 +56,9 @@ class AgentConfig(Model):
     network: tuple[Count, ...] = Field((256, 256), description="Width of each hidden layer.")
     activation: Literal["tanh", "relu"] = Field("relu", description="Between the layers.")
     settings: dict[str, Any] = Field({}, description="Arguments of the algorithm's class.")
-    log_std: float = Field(-1.0, description="PPO: logarithm of the first spread of actions.")
+    log_std: tuple[float, float] = Field(
+        (-1.0, -3.5), description="PPO: logarithm of the spread of actions, first and last."
+    )
     critic_first: int = Field(0, ge=0, description="Steps in which a cloned actor stays as it is.")
     evaluate_every: Count = Field(50_000, description="Steps between two evaluations on val.")
     cloning: Cloning = Field(Cloning(), description="How a policy is cloned.")

@@ -16,6 +16,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.utils import LinearSchedule
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import nn
 
@@ -58,7 +59,8 @@ def make_model(config: AgentConfig, system: System, env: VecEnv, seed: int) -> B
     settings = dict(config.settings)
     if config.algorithm in ("ppo", "bc"):
         policy = HeedfulPolicy
-        shape |= {"log_std_init": config.log_std, "system": system}
+        shape |= {"log_std_init": config.log_std[0], "system": system}
+        settings["learning_rate"] = LinearSchedule(settings.get("learning_rate", 3e-4), 0.0, 1.0)
     if config.algorithm == "td3":
         assert env.action_space.shape is not None
         spread = np.full(env.action_space.shape, EXPLORATION)
@@ -114,13 +116,20 @@ def open_model(file: Path) -> tuple[str, BaseAlgorithm, Literal["tanh", "relu"]]
     return name, model, ACTIVATIONS[between.pop()] if between else "tanh"
 
 
+def spread_actions(model: BaseAlgorithm, log_std: float) -> None:
+    """Set the spread of PPO's actions.
+
+    Left to itself it hardly falls, and the mean is bent to bear a noise that is not there when the
+    agent is played.
+    """
+    policy: Any = model.policy
+    policy.log_std.requires_grad_(False)
+    policy.log_std.data.fill_(log_std)
+
+
 def hold_actor(model: BaseAlgorithm, held: bool) -> None:
     """Let the actor stay as it is while the critic learns, or let go of it."""
-    parameters = list(actor_of(model).parameters())
-    if isinstance(model, PPO):
-        policy: Any = model.policy
-        parameters.append(policy.log_std)
-    for parameter in parameters:
+    for parameter in actor_of(model).parameters():
         parameter.requires_grad_(not held)
 
 

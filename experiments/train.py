@@ -35,6 +35,7 @@ from experiments.learners import (
     make_model,
     network_of,
     save_checkpoint,
+    spread_actions,
 )
 from experiments.sb3_vec import CommunityVecEnv, Correction, Multiplier, Savings
 from mmg_env.errors import InputError
@@ -196,6 +197,12 @@ class Watch(BaseCallback):
             self._next = self.num_timesteps + self._config.evaluate_every
             self.look(self.model)
         return True
+
+    def _on_rollout_start(self) -> None:
+        if self._config.algorithm == "ppo":
+            first, last = self._config.log_std
+            done = min(1.0, self.num_timesteps / max(1, self._plan.steps))
+            spread_actions(self.model, first + done * (last - first))
 
     def _on_rollout_end(self) -> None:
         if self._config.constraint is not None:

@@ -51,7 +51,8 @@ def suggest(trial: optuna.Trial, config: AgentConfig) -> AgentConfig:
         settings["gae_lambda"] = trial.suggest_float("gae_lambda", 0.8, 1.0)
         settings["n_epochs"] = trial.suggest_int("n_epochs", 2, 10)
         settings["clip_range"] = trial.suggest_float("clip_range", 0.05, 0.3)
-        changed["log_std"] = trial.suggest_float("log_std", -3.5, -0.5)
+        first = trial.suggest_float("log_std", -3.0, -0.5)
+        changed["log_std"] = (first, first - 2.0)
     else:
         settings["tau"] = trial.suggest_float("tau", 0.002, 0.05, log=True)
         settings["batch_size"] = trial.suggest_categorical("batch_size", [128, 256, 512])

@@ -120,7 +120,8 @@ def test_a_residual_learner_corrects_a_clone_and_is_played_on_the_policy(tmp_pat
 
 def test_the_price_of_a_constraint_rises_while_it_is_violated(tmp_path):
     limit = {"channel": "projection_kw", "limit": 0.0, "step": 0.01}
-    done = run(tmp_path, PPO | {"constraint": limit}, "--steps", "800")
+    config = PPO | {"constraint": limit, "log_std": [0.0, 0.0]}  # so wild that it is violated
+    done = run(tmp_path, config, "--steps", "800")
     assert done.exit_code == 0, done.output
     with (tmp_path / "run" / "log" / "progress.csv").open() as stream:
         prices = [float(row["constraint/price"] or 0.0) for row in csv.DictReader(stream)]
