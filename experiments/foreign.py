@@ -48,7 +48,7 @@ def adopt(policy: str, system: System, folder: Path, trusted: bool) -> str:
 
 def _convert(file: Path, system: System, place: Path) -> None:
     try:
-        from experiments.learners import network_of, open_model
+        from experiments.learners import network_of, open_model, squash_of
     except ImportError as error:
         raise InputError(f"{file}: {error.name} is missing; pip install '.[rl]'") from None
 
@@ -59,7 +59,7 @@ def _convert(file: Path, system: System, place: Path) -> None:
         suite=system.name,
         algorithm=algorithm,
         activation=activation,
-        squash="clip" if algorithm == "ppo" else "tanh",
+        squash=squash_of(model),
         layers=len(network.layers),
         interface=interface_of(system),
         training={"file": file.name},

@@ -12,6 +12,7 @@ from typing import Any, Final
 import torch
 from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
+from torch import nn
 
 from mmg_env.actions import ActionCodec
 from mmg_env.observation import ObservationCodec
@@ -27,6 +28,8 @@ class HeedfulPolicy(ActorCriticPolicy):
     def __init__(self, *args: Any, system: System, **kwargs: Any) -> None:
         """Set up; `system` says which entries are read when."""
         super().__init__(*args, **kwargs)
+        # Mean actions that end at the range's ends: many a plan is all or nothing.
+        self.action_net = nn.Sequential(self.action_net, nn.Tanh())
         self._hour = ObservationCodec(system).names.index("hour_cos")
         hourly = torch.from_numpy(~ActionCodec(system).day_ahead)
         self.register_buffer("hourly", hourly.float(), persistent=False)

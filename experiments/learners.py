@@ -83,6 +83,12 @@ def actor_of(model: BaseAlgorithm) -> nn.Module:
     return nn.Sequential(policy.actor.latent_pi, policy.actor.mu, nn.Tanh())
 
 
+def squash_of(model: BaseAlgorithm) -> Literal["clip", "tanh"]:
+    """Return what follows the last layer of a model's actor."""
+    foreign = isinstance(model, PPO) and not isinstance(model.policy, HeedfulPolicy)
+    return "clip" if foreign else "tanh"
+
+
 def network_of(model: BaseAlgorithm, activation: str) -> Network:
     """Return a model's actor as plain arrays."""
     linear = [m for m in actor_of(model).modules() if isinstance(m, nn.Linear)]
@@ -93,7 +99,7 @@ def network_of(model: BaseAlgorithm, activation: str) -> Network:
         )
         for m in linear
     ]
-    return Network(layers, activation, "clip" if isinstance(model, PPO) else "tanh")
+    return Network(layers, activation, squash_of(model))
 
 
 def open_model(file: Path) -> tuple[str, BaseAlgorithm, Literal["tanh", "relu"]]:

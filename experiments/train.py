@@ -36,6 +36,7 @@ from experiments.learners import (
     network_of,
     save_checkpoint,
     spread_actions,
+    squash_of,
 )
 from experiments.sb3_vec import CommunityVecEnv, Correction, Multiplier, Savings
 from mmg_env.errors import InputError
@@ -253,7 +254,7 @@ class Watch(BaseCallback):
             base=residual.base if residual else "",
             scale=residual.scale if residual else 1.0,
             activation=self._config.activation,
-            squash="clip" if self._config.algorithm in ("ppo", "bc") else "tanh",
+            squash=squash_of(model),
             layers=len(self._config.network) + 1,
             interface=interface_of(self._system),
             training={
