@@ -41,8 +41,8 @@ class Cloning(Model):
     """How a network is cloned from a policy."""
 
     episodes: Count = Field(200, description="Training episodes that are demonstrated.")
-    epochs: Count = Field(60, description="Passes over the demonstrations.")
-    batch_size: Count = Field(512, description="Demonstrations per step of the optimiser.")
+    updates: Count = Field(2000, description="Steps of the optimiser.")
+    batch_size: Count = Field(1024, description="Demonstrations per step of the optimiser.")
     learning_rate: float = Field(
         1e-3, gt=0.0, description="At the beginning; it falls to 0 along half a cosine."
     )
@@ -58,6 +58,9 @@ class AgentConfig(Model):
     settings: dict[str, Any] = Field({}, description="Arguments of the algorithm's class.")
     log_std: tuple[float, float] = Field(
         (-1.0, -3.5), description="PPO: logarithm of the spread of actions, first and last."
+    )
+    actor_share: Share = Field(
+        1.0, description="PPO: the actor's learning rate, as a share of the critic's."
     )
     critic_first: int = Field(0, ge=0, description="Steps in which a cloned actor stays as it is.")
     evaluate_every: Count = Field(50_000, description="Steps between two evaluations on val.")

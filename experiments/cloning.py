@@ -28,18 +28,15 @@ def clone(actor: nn.Module, shown: Demonstrations, how: Cloning, seed: int) -> t
     heeded = torch.from_numpy(shown.heeded.astype(np.float32))
     kept = len(seen) - len(seen) // HELD_OUT
     optimiser = torch.optim.Adam(actor.parameters(), lr=how.learning_rate)
-    steps = how.epochs * -(-kept // how.batch_size)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, how.updates)
     loss = torch.zeros(())
-    for _ in range(how.epochs):
-        order = torch.randperm(kept, generator=generator)
-        for first in range(0, kept, how.batch_size):
-            chosen = order[first : first + how.batch_size]
-            loss = _loss(actor, seen[chosen], done[chosen], heeded[chosen])
-            optimiser.zero_grad()
-            torch.autograd.backward(loss)
-            optimiser.step()
-            schedule.step()
+    for _ in range(how.updates):
+        chosen = torch.randint(kept, (how.batch_size,), generator=generator)
+        loss = _loss(actor, seen[chosen], done[chosen], heeded[chosen])
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+        schedule.step()
     with torch.no_grad():
         held = _loss(actor, seen[kept:], done[kept:], heeded[kept:])
     return float(loss.detach()), float(held)

@@ -22,17 +22,45 @@ MIDNIGHT: Final = 0.9995
 """The cosine of the hour is above this at midnight only, for steps of 15 minutes or more."""
 
 
+class TwoSpeedAdam(torch.optim.Adam):
+    """Adam with a share of the learning rate for each group of parameters.
+
+    A critic has to learn quickly what an actor that is already good should leave slowly.
+    """
+
+    def step(self, closure: Any = None) -> Any:
+        """Do one step."""
+        rates = [group["lr"] for group in self.param_groups]
+        for group in self.param_groups:
+            group["lr"] *= group["share"]
+        result = super().step(closure)
+        for group, rate in zip(self.param_groups, rates, strict=True):
+            group["lr"] = rate
+        return result
+
+
 class HeedfulPolicy(ActorCriticPolicy):
     """An actor and a critic as multilayer perceptrons; see the module."""
 
-    def __init__(self, *args: Any, system: System, **kwargs: Any) -> None:
-        """Set up; `system` says which entries are read when."""
+    def __init__(self, *args: Any, system: System, actor_share: float, **kwargs: Any) -> None:
+        """Set up.
+
+        Args:
+            args: as its parent's.
+            system: says which entries are read when.
+            actor_share: the actor's learning rate, as a share of the critic's.
+            kwargs: as its parent's.
+        """
         super().__init__(*args, **kwargs)
         # Mean actions that end at the range's ends: many a plan is all or nothing.
         self.action_net = nn.Sequential(self.action_net, nn.Tanh())
         self._hour = ObservationCodec(system).names.index("hour_cos")
         hourly = torch.from_numpy(~ActionCodec(system).day_ahead)
         self.register_buffer("hourly", hourly.float(), persistent=False)
+        actor = [*self.mlp_extractor.policy_net.parameters(), *self.action_net.parameters()]
+        critic = [*self.mlp_extractor.value_net.parameters(), *self.value_net.parameters()]
+        groups = [{"params": actor, "share": actor_share}, {"params": critic, "share": 1.0}]
+        self.optimizer = TwoSpeedAdam(groups, **self.optimizer_kwargs)
 
     def forward(
         self,

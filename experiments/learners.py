@@ -60,6 +60,7 @@ def make_model(config: AgentConfig, system: System, env: VecEnv, seed: int) -> B
     if config.algorithm in ("ppo", "bc"):
         policy = HeedfulPolicy
         shape |= {"log_std_init": config.log_std[0], "system": system}
+        shape["actor_share"] = config.actor_share
         settings["learning_rate"] = LinearSchedule(settings.get("learning_rate", 3e-4), 0.0, 1.0)
     if config.algorithm == "td3":
         assert env.action_space.shape is not None

@@ -19,7 +19,7 @@ SMALL = {
     "network": [16],
     "activation": "tanh",
     "evaluate_every": 400,
-    "cloning": {"episodes": 4, "epochs": 3},
+    "cloning": {"episodes": 4, "updates": 5},
 }
 PPO = SMALL | {"algorithm": "ppo", "settings": {"n_steps": 24, "batch_size": 48, "n_epochs": 1}}
 OFF = SMALL | {"settings": {"learning_starts": 100, "batch_size": 32, "buffer_size": 1000}}
@@ -91,7 +91,10 @@ def test_the_same_seed_trains_the_same_agent(tmp_path):
 
 
 def test_a_clone_does_what_was_shown(tmp_path):
-    config = SMALL | {"algorithm": "bc", "cloning": {"episodes": 40, "epochs": 60}}
+    config = SMALL | {
+        "algorithm": "bc",
+        "cloning": {"episodes": 40, "updates": 1500, "batch_size": 128},
+    }
     done = run(tmp_path, config, "--warm-start", "time_of_use")
     assert done.exit_code == 0, done.output
     system = load_system("tiny")
