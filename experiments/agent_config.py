@@ -3,13 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from mmg_env.config_checks import path_text
+from experiments.yaml_model import read_model
 from mmg_env.config_devices import Count, Label, Model
 from mmg_env.config_file import config_directory
-from mmg_env.config_messages import problems_of
-from mmg_env.config_yaml import read_yaml
 from mmg_env.errors import ConfigError
 
 Algorithm = Literal["ppo", "sac", "td3", "tqc", "bc"]
@@ -80,12 +78,4 @@ def read_agent_config(name_or_path: str) -> AgentConfig:
     file = folder / f"{name_or_path}.yaml" if name_or_path in known else Path(name_or_path)
     if file.suffix not in (".yaml", ".yml") and not file.exists():
         raise ConfigError(f'no agent file "{name_or_path}"; known: {", ".join(known)}')
-    document = read_yaml(file)
-    try:
-        return AgentConfig.model_validate(document.data)
-    except ValidationError as error:
-        lines = [
-            f"{document.origin(path).text}: {path_text(path)}: {sentence}"
-            for path, sentence in problems_of(error, AgentConfig, document.data)
-        ]
-        raise ConfigError("\n".join(lines)) from None
+    return read_model(file, AgentConfig)

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import joblib
 import numpy as np
 import typer
-from pydantic import Field, ValidationError
+from pydantic import Field
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import (
@@ -38,11 +38,10 @@ from experiments.records import (
 )
 from experiments.report.leaderboard import Board, rank
 from experiments.report.words import columns
-from mmg_env.config_checks import did_you_mean, path_text
+from experiments.yaml_model import read_model
+from mmg_env.config_checks import did_you_mean
 from mmg_env.config_devices import Count, Label, Model
 from mmg_env.config_file import config_directory
-from mmg_env.config_messages import problems_of
-from mmg_env.config_yaml import read_yaml
 from mmg_env.errors import ConfigError, InputError
 from mmg_env.splits import split_size
 from mmg_env.system import System, load_system
@@ -122,15 +121,7 @@ def read_benchmark(name_or_path: str) -> BenchmarkConfig:
     file = folder / f"{name_or_path}.yaml" if name_or_path in known else Path(name_or_path)
     if file.suffix not in (".yaml", ".yml") and not file.exists():
         raise ConfigError(unknown("benchmark", name_or_path, known))
-    document = read_yaml(file)
-    try:
-        return BenchmarkConfig.model_validate(document.data)
-    except ValidationError as error:
-        lines = [
-            f"{document.origin(path).text}: {path_text(path)}: {sentence}"
-            for path, sentence in problems_of(error, BenchmarkConfig, document.data)
-        ]
-        raise ConfigError("\n".join(lines)) from None
+    return read_model(file, BenchmarkConfig)
 
 
 def check(plan: BenchmarkConfig, system: System) -> None:

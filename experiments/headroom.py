@@ -30,9 +30,9 @@ from experiments.report.rungs import (
     terminal_table,
     verdict,
 )
+from experiments.yaml_model import read_model
 from mmg_env.config_devices import Count, Label, Model
 from mmg_env.config_file import config_directory, load_suite, suite_names
-from mmg_env.config_yaml import read_yaml
 from mmg_env.episode import Episode
 from mmg_env.errors import ConfigError
 from mmg_env.layout import P, W, X
@@ -134,7 +134,7 @@ def plan_study(
 
 def read_episodes() -> HeadroomConfig:
     """Return how many episodes are usual."""
-    return HeadroomConfig.model_validate(read_yaml(config_directory() / "headroom.yaml").data)
+    return read_model(config_directory() / "headroom.yaml", HeadroomConfig)
 
 
 def is_regression(source: str) -> bool:

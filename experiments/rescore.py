@@ -19,9 +19,9 @@ from experiments.bench import work_off
 from experiments.engine import Task, exclusive
 from experiments.records import ORACLE, Cell, origin_of, read_records
 from experiments.report.learned import Table, publish, table_of
+from experiments.yaml_model import read_model
 from mmg_env.config_devices import Count, Label, Model
 from mmg_env.config_file import config_directory
-from mmg_env.config_yaml import read_yaml
 from mmg_env.errors import InputError
 from mmg_env.system import System, load_system
 
@@ -79,16 +79,17 @@ def rescore(  # noqa: PLR0913 - one parameter per option of the command
     seeds: Annotated[int | None, typer.Option(min=1, help="Training seeds.")] = None,
     train: Annotated[bool, typer.Option("--train", help="Train what is missing.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Instead of configs/learned.yaml.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of agents and records.")] = OUT,
     publish_in: Annotated[
         Path | None, typer.Option("--publish", help="Folder for tables, scores and curves.")
     ] = None,
 ) -> None:
     """Score all learners beside the references on common episodes; train them if asked to."""
-    config = LearnedConfig.model_validate(read_yaml(config_directory() / "learned.yaml").data)
+    study = read_model(config or config_directory() / "learned.yaml", LearnedConfig)
     if seeds is not None:
-        config = config.model_copy(update={"seeds": seeds})
-    trainees = list(_trainees(config, suite, learner, out))
+        study = study.model_copy(update={"seeds": seeds})
+    trainees = list(_trainees(study, suite, learner, out))
     cores = workers or joblib.cpu_count()
     with exclusive(out):
         if train:
@@ -96,27 +97,27 @@ def rescore(  # noqa: PLR0913 - one parameter per option of the command
         ready = [trainee for trainee in trainees if trainee.trained]
         typer.echo(f"{len(ready)} of {len(trainees)} agents are trained", err=True)
         tables = [
-            _score(config, name, [t for t in ready if t.suite == name], cores, out)
+            _score(study, name, [t for t in ready if t.suite == name], cores, out)
             for name in dict.fromkeys(t.suite for t in ready)
         ]
     publish(tables, {t.policy: t.folder for t in ready}, publish_in)
 
 
 def _trainees(
-    config: LearnedConfig, suites: list[str] | None, learners: list[str] | None, out: Path
+    study: LearnedConfig, suites: list[str] | None, learners: list[str] | None, out: Path
 ) -> Iterator[Trainee]:
     """Yield the agents that are asked for, seed by seed, so that a stopped run is balanced."""
     for asked, known, kind in (
-        (suites, config.suites, "suite"),
-        (learners, tuple(config.learners), "learner"),
+        (suites, study.suites, "suite"),
+        (learners, tuple(study.learners), "learner"),
     ):
         for name in asked or ():
             if name not in known:
                 raise InputError(f"--{kind}: {name} is not one of {', '.join(known)}")
-    for seed in range(config.seeds):
-        for suite in suites or config.suites:
-            for name in learners or config.learners:
-                yield Trainee(suite, name, seed, config.learners[name], out)
+    for seed in range(study.seeds):
+        for suite in suites or study.suites:
+            for name in learners or study.learners:
+                yield Trainee(suite, name, seed, study.learners[name], out)
 
 
 def _train(trainees: list[Trainee], workers: int) -> None:
@@ -152,21 +153,21 @@ def _train_one(trainee: Trainee) -> str:
 
 
 def _score(
-    config: LearnedConfig, suite: str, trainees: list[Trainee], workers: int, out: Path
+    study: LearnedConfig, suite: str, trainees: list[Trainee], workers: int, out: Path
 ) -> Table:
     """Play what is missing of one suite, and return all costs."""
     system = load_system(suite)
-    policies = [*config.references, ORACLE, *(trainee.policy for trainee in trainees)]
+    policies = [*study.references, ORACLE, *(trainee.policy for trainee in trainees)]
     cells = [
         Cell(suite, split, episode, policy)
-        for split, episodes in config.splits.items()
+        for split, episodes in study.splits.items()
         for episode in range(episodes)
         for policy in policies
     ]
     work_off(_tasks(system, cells, out), workers)
     records = list(read_records(out, cells))
     names = {trainee.policy: (trainee.learner, trainee.seed) for trainee in trainees}
-    return table_of(system, config.references, names, records)
+    return table_of(system, study.references, names, records)
 
 
 def _tasks(system: System, cells: list[Cell], out: Path) -> list[Task]:
