@@ -258,14 +258,14 @@ def _innovations(system: System, split: str, index: int, rows: int) -> Array:
 
 def _bounded_tariff(path: Array, limit: float, system: System) -> Array:
     """Return the tariff's deviation within its bound and its daily budget, spent as time passes."""
-    bounded = np.array(path)
+    bounded, dt_h = np.array(path), system.dt_h
     left = 0.0
     for t in range(len(path)):
         if t % system.steps_per_day == 0:
             left = TARIFF_BUDGET * limit
-        bound = min(limit, left / system.dt_h)
-        bounded[t] = np.clip(path[t], -bound, bound)
-        left -= abs(bounded[t]) * system.dt_h
+        bound = min(limit, left / dt_h)
+        bounded[t] = min(max(path[t], -bound), bound)
+        left -= abs(bounded[t]) * dt_h
     return bounded
 
 
