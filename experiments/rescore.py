@@ -5,6 +5,7 @@ folder is not trained again; a record that stands is not played again. So a run 
 spread over days, and after a change of numbers the same command brings everything up to date.
 """
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ import joblib
 import typer
 from pydantic import Field
 
-from baselines.agent import FACTS
+from baselines.agent import FACTS, PREFIX, SHIPPED, read_agent
+from experiments.agent_file import write_agent
 from experiments.bench import work_off
 from experiments.engine import Task, exclusive
 from experiments.records import ORACLE, Cell, origin_of, read_records
@@ -81,6 +83,9 @@ def rescore(  # noqa: PLR0913 - one parameter per option of the command
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
     config: Annotated[Path | None, typer.Option(help="Instead of configs/learned.yaml.")] = None,
     out: Annotated[Path, typer.Option(help="Folder of agents and records.")] = OUT,
+    ship: Annotated[
+        list[str] | None, typer.Option(help="Put this learner's best agents among the shipped.")
+    ] = None,
     publish_in: Annotated[
         Path | None, typer.Option("--publish", help="Folder for tables, scores and curves.")
     ] = None,
@@ -101,6 +106,8 @@ def rescore(  # noqa: PLR0913 - one parameter per option of the command
             for name in dict.fromkeys(t.suite for t in ready)
         ]
     publish(tables, {t.policy: t.folder for t in ready}, publish_in)
+    for name in ship or ():
+        _ship([trainee for trainee in ready if trainee.learner == name])
 
 
 def _trainees(
@@ -150,6 +157,19 @@ def _train_one(trainee: Trainee) -> str:
     begin(Plan(*place, trainee.folder, 1))
     (trainee.folder / "done").touch()
     return f"{trainee.learner} on {trainee.suite}, seed {trainee.seed}"
+
+
+def _ship(trainees: list[Trainee]) -> None:
+    """Copy the agent of each suite that is best on `val` among the shipped ones, with its curve."""
+    for suite in dict.fromkeys(trainee.suite for trainee in trainees):
+        agents = {t.seed: read_agent(t.folder / "agent") for t in trainees if t.suite == suite}
+        best = min(agents, key=lambda seed: float(agents[seed][0].training["val_cost"]))
+        trainee = next(t for t in trainees if t.suite == suite and t.seed == best)
+        facts, network = agents[best]
+        name = f"{suite}-{trainee.learner}"
+        write_agent(SHIPPED / name, facts.model_copy(update={"name": name}), network)
+        shutil.copyfile(trainee.folder / "curve.csv", SHIPPED / name / "curve.csv")
+        typer.echo(f"shipped {PREFIX}{name}: seed {best}", err=True)
 
 
 def _score(

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from baselines.agent import read_agent
 from experiments.aggregates import two_level_difference
 from experiments.cli import app
 from mmg_env.errors import InputError
@@ -92,3 +93,18 @@ def test_names_and_keys_that_do_not_exist_are_refused(tmp_path):
     assert isinstance(wrong, InputError)
     assert "nobody is not one of small" in str(wrong)
     assert "sedes" in str(run(tmp_path, sedes=3).exception)
+
+
+def test_the_best_agent_on_val_is_shipped_with_its_curve(tmp_path, monkeypatch):
+    place = tmp_path / "shipped"
+    monkeypatch.setattr("experiments.rescore.SHIPPED", place)
+    done = run(tmp_path, "--train", "--ship", "small")
+    assert done.exit_code == 0, done.output
+    facts, _ = read_agent(place / "tiny-small")
+    costs = [
+        read_agent(tmp_path / "out" / "agents" / "tiny" / f"small-{seed}" / "agent")[0].training
+        for seed in (0, 1)
+    ]
+    assert facts.training["val_cost"] == min(cost["val_cost"] for cost in costs)
+    assert facts.name == "tiny-small"
+    assert (place / "tiny-small" / "curve.csv").exists()
