@@ -5,6 +5,7 @@ folder is not trained again; a record that stands is not played again. So a run 
 spread over days, and after a change of numbers the same command brings everything up to date.
 """
 
+import hashlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import typer
 from pydantic import Field
 
 from baselines.agent import FACTS, PREFIX, SHIPPED, read_agent
+from experiments.agent_config import read_agent_config
 from experiments.agent_file import write_agent
 from experiments.bench import work_off
 from experiments.engine import Task, exclusive
@@ -27,6 +29,8 @@ from mmg_env.config_file import config_directory
 from mmg_env.errors import InputError
 from mmg_env.system import System, load_system
 
+BEGUN: Final = "begun"
+DONE: Final = "done"
 OUT: Final = Path("results/learned")
 
 
@@ -70,9 +74,17 @@ class Trainee:
         return str(self.folder / "agent")
 
     @property
+    def stamp(self) -> str:
+        """What its training follows from: the suite's configuration, and the learner's."""
+        system = load_system(self.suite).config.model_dump_json()
+        learner = read_agent_config(self.how.agent or self.how.algorithm).model_dump_json()
+        told = "\n".join([system, learner, self.how.model_dump_json(), str(self.seed)])
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    @property
     def trained(self) -> bool:
-        """Whether its training has ended."""
-        return (self.folder / "done").exists() and (self.folder / "agent" / FACTS).exists()
+        """Whether its training has ended, on the suite as it is now."""
+        return _says(self.folder / DONE, self.stamp) and (self.folder / "agent" / FACTS).exists()
 
 
 def rescore(  # noqa: PLR0913 - one parameter per option of the command
@@ -139,7 +151,6 @@ def _train(trainees: list[Trainee], workers: int) -> None:
 
 
 def _demonstrate(trainee: Trainee, workers: int) -> None:
-    from experiments.agent_config import read_agent_config
     from experiments.demonstrations import demonstrate
 
     config = read_agent_config(trainee.how.agent or trainee.how.algorithm)
@@ -153,10 +164,18 @@ def _train_one(trainee: Trainee) -> str:
 
     how = trainee.how
     name = how.agent or how.algorithm
+    if not _says(trainee.folder / BEGUN, trainee.stamp) and trainee.folder.exists():
+        shutil.rmtree(trainee.folder)  # of another suite or learner by the same name
+    trainee.folder.mkdir(parents=True, exist_ok=True)
+    (trainee.folder / BEGUN).write_text(trainee.stamp, encoding="utf-8")
     place = (trainee.suite, how.algorithm, how.steps, trainee.seed, name, how.warm_start)
     begin(Plan(*place, trainee.folder, 1))
-    (trainee.folder / "done").touch()
+    (trainee.folder / DONE).write_text(trainee.stamp, encoding="utf-8")
     return f"{trainee.learner} on {trainee.suite}, seed {trainee.seed}"
+
+
+def _says(file: Path, text: str) -> bool:
+    return file.exists() and file.read_text(encoding="utf-8") == text
 
 
 def _ship(trainees: list[Trainee]) -> None:

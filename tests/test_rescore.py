@@ -80,6 +80,16 @@ def test_what_stands_is_neither_trained_nor_played_again(tmp_path):
     assert "trained small" not in again.output
 
 
+def test_a_learner_that_was_changed_is_trained_anew(tmp_path, monkeypatch):
+    run(tmp_path, "--train", "--seeds", "1")
+    assert "1 of 1 agents are trained" in run(tmp_path, "--seeds", "1").output
+    monkeypatch.setitem(LEARNER, "network", [9])
+    assert "0 of 1 agents are trained" in run(tmp_path, "--seeds", "1").output
+    assert "trained small" in run(tmp_path, "--train", "--seeds", "1").output
+    _, network = read_agent(tmp_path / "out" / "agents" / "tiny" / "small-0" / "agent")
+    assert network.layers[0][1].shape == (9,)
+
+
 def test_without_train_it_scores_what_there_is(tmp_path):
     done = run(tmp_path)
     assert done.exit_code == 0, done.output
