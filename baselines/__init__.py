@@ -6,7 +6,7 @@ policy beats, and takes the episode openly.
 
 from collections.abc import Callable, Mapping
 
-from baselines.agent import Agent, ResidualAgent, agent_folder, read_agent
+from baselines.agent import Agent, ResidualAgent, TeamAgent, agent_folder, read_agent
 from baselines.deterministic import perfect_foresight
 from baselines.dynamic_programming import DynamicProgramming
 from baselines.mpc import Mpc, as_usual
@@ -51,6 +51,8 @@ def policy_named(name: str) -> Callable[[System], Policy]:
     facts, _ = read_agent(folder)
     if facts.kind == "network":
         return lambda system: Agent(system, folder)
+    if facts.kind == "team":
+        return lambda system: TeamAgent(system, folder)
     base = policy_named(facts.base)
     return lambda system: ResidualAgent(system, folder, base(system))
 

@@ -5,6 +5,7 @@ arrays). Nothing is unpickled, and no learning library is needed to play it::
 
     action = clip(net(observation))                            kind: network
     action = base + scale * clip(net(observation, base))       kind: residual, base a policy
+    action = join(clip(net(part)) for each participant)        kind: team, see `baselines.team`
 
 Source: our choice; the residual after Silver et al. 2018 and Johannink et al. 2019.
 """
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from baselines.team import Team
 from mmg_env.actions import ActionCodec
 from mmg_env.errors import InputError
 from mmg_env.observation import ObservationCodec
@@ -40,7 +42,7 @@ class Facts(BaseModel):
         name: of the agent.
         suite: what it was trained on.
         algorithm: how it was trained.
-        kind: whether the network is the policy, or corrects another.
+        kind: whether the network is the policy, corrects another, or is shared by a team.
         base: the policy that is corrected.
         scale: largest correction, as a share of half an entry's range.
         activation: between the layers.
@@ -56,7 +58,7 @@ class Facts(BaseModel):
     name: str
     suite: str
     algorithm: str
-    kind: Literal["network", "residual"] = "network"
+    kind: Literal["network", "residual", "team"] = "network"
     base: str = ""
     scale: float = Field(1.0, gt=0.0, le=2.0)
     activation: Literal["tanh", "relu"]
@@ -141,6 +143,19 @@ class ResidualAgent(Agent):
         asked = np.asarray(self.base.act(observation, info), dtype=np.float64)
         seen = np.concatenate([observation, _clip(asked.astype(np.float32))])
         return asked + self.facts.scale * self.network(seen)
+
+
+class TeamAgent(Agent):
+    """One network that all participants share, each on what it alone may see."""
+
+    def __init__(self, system: System, folder: Path) -> None:
+        """Load an agent and divide the system among its participants."""
+        super().__init__(system, folder)
+        self.team = Team(system)
+
+    def act(self, observation: NDArray[np.float32], info: Mapping[str, Any]) -> NDArray[Any]:  # noqa: ARG002
+        """Return the joint action, (entries,)."""
+        return self.team.join(self.network(self.team.split(observation)))
 
 
 def interface_of(system: System) -> str:

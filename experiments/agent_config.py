@@ -64,6 +64,7 @@ class AgentConfig(Model):
     evaluate_every: Count = Field(50_000, description="Steps between two evaluations on val.")
     cloning: Cloning = Field(Cloning(), description="How a policy is cloned.")
     residual: Residual | None = Field(None, description="Correct a policy rather than replace it.")
+    team: bool = Field(False, description="Every participant an agent; all share the network.")
     constraint: Constraint | None = Field(None, description="Keep a constraint by a price.")
 
 

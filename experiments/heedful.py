@@ -42,21 +42,25 @@ class TwoSpeedAdam(torch.optim.Adam):
 class HeedfulPolicy(ActorCriticPolicy):
     """An actor and a critic as multilayer perceptrons; see the module."""
 
-    def __init__(self, *args: Any, system: System, actor_share: float, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, system: System | None, actor_share: float, **kwargs: Any
+    ) -> None:
         """Set up.
 
         Args:
             args: as its parent's.
-            system: says which entries are read when.
+            system: says which entries are read when; None where they count at every step.
             actor_share: the actor's learning rate, as a share of the critic's.
             kwargs: as its parent's.
         """
         super().__init__(*args, **kwargs)
         # Mean actions that end at the range's ends: many a plan is all or nothing.
         self.action_net = nn.Sequential(self.action_net, nn.Tanh())
-        self._hour = ObservationCodec(system).names.index("hour_cos")
-        hourly = torch.from_numpy(~ActionCodec(system).day_ahead)
-        self.register_buffer("hourly", hourly.float(), persistent=False)
+        self._hour, hourly = 0, torch.ones(self.action_space.shape or ())
+        if system is not None:
+            self._hour = ObservationCodec(system).names.index("hour_cos")
+            hourly = torch.from_numpy(~ActionCodec(system).day_ahead).float()
+        self.register_buffer("hourly", hourly, persistent=False)
         actor = [*self.mlp_extractor.policy_net.parameters(), *self.action_net.parameters()]
         critic = [*self.mlp_extractor.value_net.parameters(), *self.value_net.parameters()]
         groups = [{"params": actor, "share": actor_share}, {"params": critic, "share": 1.0}]

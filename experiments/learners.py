@@ -59,7 +59,8 @@ def make_model(config: AgentConfig, system: System, env: VecEnv, seed: int) -> B
     settings = dict(config.settings)
     if config.algorithm in ("ppo", "bc"):
         policy = HeedfulPolicy
-        shape |= {"log_std_init": config.log_std[0], "system": system}
+        heeded = None if config.team else system
+        shape |= {"log_std_init": config.log_std[0], "system": heeded}
         shape["actor_share"] = config.actor_share
         settings["learning_rate"] = LinearSchedule(settings.get("learning_rate", 3e-4), 0.0, 1.0)
     if config.algorithm == "td3":

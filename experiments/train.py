@@ -9,7 +9,7 @@ import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import joblib
 import numpy as np
@@ -26,7 +26,7 @@ from experiments.agent_file import write_agent
 from experiments.cloning import clone
 from experiments.demonstrations import Demonstrations, demonstrate
 from experiments.engine import exclusive
-from experiments.evaluation import costs_on
+from experiments.evaluation import acting, costs_on
 from experiments.learners import (
     actor_of,
     has_checkpoint,
@@ -39,6 +39,7 @@ from experiments.learners import (
     squash_of,
 )
 from experiments.sb3_vec import CommunityVecEnv, Correction, Multiplier, Savings
+from experiments.team_vec import TeamVecEnv
 from mmg_env.errors import InputError
 from mmg_env.info import safety_channel
 from mmg_env.splits import split_size
@@ -93,6 +94,11 @@ def begin(plan: Plan) -> None:
     if config.algorithm != plan.algorithm:
         told = f"{plan.agent} says algorithm: {config.algorithm}"
         raise InputError(f"--algo: {plan.algorithm}, but {told}")
+    if config.team and (config.residual or config.constraint or plan.warm_start):
+        raise InputError(
+            f"{plan.agent}: a team has no residual, constraint or --warm-start: agents see too "
+            "little to do what a planner of the whole community does"
+        )
     with exclusive(plan.out):
         learn(plan, config)
 
@@ -155,6 +161,11 @@ def _environment(
 ) -> VecNormalize:
     """Return the batch that is learned on: savings for reward, scaled by how they spread."""
     batch = CommunityVectorEnv(config.envs, system, "train", autoreset_mode="SAME_STEP")
+    gamma = float(config.settings.get("gamma", 0.99))
+    if config.team:
+        team = TeamVecEnv(batch)
+        team.seed(plan.seed * 1_000_003)
+        return VecNormalize(team, norm_obs=False, gamma=gamma)
     community = CommunityVecEnv(batch)
     community.seed(plan.seed * 1_000_003)  # no two seeds share an episode's slot
     env: VecEnv = Savings(community)
@@ -163,7 +174,6 @@ def _environment(
         env = Multiplier(env, community, names.index(config.constraint.channel))
     if base is not None and config.residual is not None:
         env = Correction(env, base, config.residual.scale)
-    gamma = float(config.settings.get("gamma", 0.99))
     return VecNormalize(env, norm_obs=False, gamma=gamma)
 
 
@@ -186,6 +196,12 @@ class Watch(BaseCallback):
         self._began = time.perf_counter()
         self._before = 0.0
         self._next = config.evaluate_every
+
+    @property
+    def _kind(self) -> Literal["network", "residual", "team"]:
+        if self._config.team:
+            return "team"
+        return "residual" if self._config.residual else "network"
 
     def resume(self, progress: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
@@ -226,7 +242,8 @@ class Watch(BaseCallback):
         """Evaluate on val; keep the agent if none was better; write down where things stand."""
         network = network_of(model, self._config.activation)
         scale = self._config.residual.scale if self._config.residual else 1.0
-        costs, channel = costs_on(self._system, "val", self._episodes, network, self._base, scale)
+        act = acting(self._system, self._kind, network, self._base, scale)
+        costs, channel = costs_on(self._system, "val", self._episodes, act)
         wall_s = self._before + time.perf_counter() - self._began
         row = {"steps": float(model.num_timesteps), "wall_s": wall_s, "val_cost": costs.mean()}
         row |= {name: float(amount.mean()) for name, amount in channel.items()}
@@ -250,7 +267,7 @@ class Watch(BaseCallback):
             name=self._plan.out.name,
             suite=self._plan.suite,
             algorithm=self._config.algorithm,
-            kind="residual" if residual else "network",
+            kind=self._kind,
             base=residual.base if residual else "",
             scale=residual.scale if residual else 1.0,
             activation=self._config.activation,

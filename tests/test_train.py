@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 from baselines import policy_named
 from baselines.agent import FACTS, read_agent
+from baselines.team import Team
 from experiments.cli import app
-from experiments.evaluation import costs_on
+from experiments.evaluation import acting, costs_on
 from mmg_env import CommunityEnv, load_system, rollout
 
 SMALL = {
@@ -119,6 +120,22 @@ def test_a_residual_learner_corrects_a_clone_and_is_played_on_the_policy(tmp_pat
     system = load_system("tiny")
     policy = policy_named(str(tmp_path / "run" / "agent"))(system)
     assert np.isfinite(rollout(CommunityEnv(system, "val"), policy, seed=0).cost)
+
+
+def test_a_team_learns_one_network_for_all_participants(tmp_path):
+    done = run(tmp_path, PPO | {"team": True}, "--suite", "s1_3mg", "--steps", "400")
+    assert done.exit_code == 0, done.output
+    facts, network = read_agent(tmp_path / "run" / "agent")
+    system = load_system("s1_3mg")
+    team = Team(system)
+    assert facts.kind == "team"
+    assert network.layers[0][0].shape[0] == team.width
+    policy = policy_named(str(tmp_path / "run" / "agent"))(system)
+    played = rollout(CommunityEnv(system, "val"), policy, options={"episode": 1})
+    costs, _ = costs_on(system, "val", 2, acting(system, "team", network))
+    assert played.cost == pytest.approx(costs[1], rel=1e-6)
+    refused = run(tmp_path, PPO | {"team": True}, "--warm-start", "mpc")
+    assert "a team has no residual" in str(refused.exception)
 
 
 def test_the_price_of_a_constraint_rises_while_it_is_violated(tmp_path):
