@@ -6,7 +6,16 @@ policy beats, and takes the episode openly.
 
 from collections.abc import Callable, Mapping
 
-from baselines.agent import Agent, ResidualAgent, TeamAgent, agent_folder, read_agent
+from baselines.agent import (
+    PREFIX,
+    Agent,
+    ResidualAgent,
+    TeamAgent,
+    agent_folder,
+    interface_of,
+    read_agent,
+    shipped_agents,
+)
 from baselines.deterministic import perfect_foresight
 from baselines.dynamic_programming import DynamicProgramming
 from baselines.mpc import Mpc, as_usual
@@ -64,8 +73,15 @@ def missing_for(policy: str, system: System) -> str:
 
 
 def playable(system: System) -> list[str]:
-    """Return the names of the policies that can be played on a system."""
-    return [name for name in POLICIES if not missing_for(name, system)]
+    """Return the names of the policies that can be played on a system, shipped agents included."""
+    policies = [name for name in POLICIES if not missing_for(name, system)]
+    interface = interface_of(system)
+    agents = [
+        PREFIX + name
+        for name in shipped_agents()
+        if read_agent(agent_folder(PREFIX + name))[0].interface == interface
+    ]
+    return policies + agents
 
 
 __all__ = [

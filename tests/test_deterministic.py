@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from random_systems import random_episode, random_system
 
-from baselines import POLICIES, playable
+from baselines import playable, policy_named
 from baselines.compiled import fill
 from baselines.deterministic import (
     _solve_by_binaries,
@@ -191,7 +191,7 @@ def test_no_policy_beats_the_bound(suite, name):
     system = load_system(suite, {"episode_h": 24})
     env = CommunityEnv(system, split="test")
     for index in range(4):
-        trajectory = rollout(env, POLICIES[name](system), options={"episode": index})
+        trajectory = rollout(env, policy_named(name)(system), options={"episode": index})
         solution = perfect_foresight(system, trajectory.episode)
         assert solution.bound <= solution.objective
         assert solution.bound <= trajectory.cost

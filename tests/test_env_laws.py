@@ -14,7 +14,7 @@ import pytest
 import random_systems
 from strategies import make_case
 
-from baselines import POLICIES, playable
+from baselines import POLICIES, playable, policy_named
 from mmg_env import CommunityEnv, load_system, sample_episode
 from mmg_env.env import Run
 from mmg_env.forecasting import make_rows_consistent
@@ -219,7 +219,7 @@ PLAYED = [(name, case) for case in CASES for name in playable(CASES[case]()[0])]
 @pytest.mark.parametrize(("name", "case"), PLAYED)
 def test_no_policy_depends_on_the_future(name, case):
     system, episode = CASES[case]()
-    policy = POLICIES[name](system)
+    policy = policy_named(name)(system)
     for t in times(system, episode):
         assert differences(system, episode, policy, t) == set(), t
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from strategies import make_case
 
-from baselines import POLICIES, playable
+from baselines import POLICIES, playable, policy_named
 from mmg_env import CommunityEnv, load_system, rollout
 from mmg_env.errors import InputError
 from mmg_env.trajectory import simulate
@@ -84,9 +84,9 @@ def test_seed_and_options_choose_the_episode(listener):
 @pytest.mark.parametrize("name", playable(load_system("s1_3mg")))
 def test_a_rollout_repeats_bit_by_bit(name):
     env = env_of()
-    first = rollout(env, POLICIES[name](env.system), options={"episode": 1})
+    first = rollout(env, policy_named(name)(env.system), options={"episode": 1})
     rollout(env, POLICIES["random"](env.system), options={"episode": 2})
-    policy = POLICIES[name](env.system)
+    policy = policy_named(name)(env.system)
     rollout(env, policy, options={"episode": 2})
     assert equal(rollout(env, policy, options={"episode": 1}), first)
 
