@@ -141,5 +141,5 @@ def test_constraints_pin_every_requirement() -> None:
     assert not [name for name in pins if name.startswith(("nvidia", "cuda", "triton"))]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     groups = [project["dependencies"], *project["optional-dependencies"].values()]
-    names = {line.split(">=")[0].lower() for group in groups for line in group}
+    names = {line.split(">=")[0].split("[")[0].lower() for group in groups for line in group}
     assert names - set(pins) == set()
