@@ -9,15 +9,19 @@ from collections.abc import Callable, Mapping
 from baselines.agent import (
     PREFIX,
     Agent,
+    Facts,
+    Learned,
     ResidualAgent,
     TeamAgent,
     agent_folder,
     interface_of,
+    must_fit,
     read_agent,
     shipped_agents,
 )
 from baselines.deterministic import perfect_foresight
 from baselines.dynamic_programming import DynamicProgramming
+from baselines.learned_forecast import ForecastAgent, LearnedForecast
 from baselines.mpc import Mpc, as_usual
 from baselines.replay import replay
 from baselines.rule_hours import cover_own_need, follow_prices
@@ -56,14 +60,19 @@ def policy_named(name: str) -> Callable[[System], Policy]:
     """
     if name in POLICIES:
         return POLICIES[name]
-    folder = agent_folder(name)
-    facts, _ = read_agent(folder)
-    if facts.kind == "network":
-        return lambda system: Agent(system, folder)
+    facts, learned = read_agent(agent_folder(name))
+    return lambda system: _agent(system, facts, learned)
+
+
+def _agent(system: System, facts: Facts, learned: Learned) -> Policy:
+    must_fit(facts, system)
+    if isinstance(learned, LearnedForecast):
+        return ForecastAgent(system, learned)
     if facts.kind == "team":
-        return lambda system: TeamAgent(system, folder)
-    base = policy_named(facts.base)
-    return lambda system: ResidualAgent(system, folder, base(system))
+        return TeamAgent(learned, system)
+    if facts.kind == "residual":
+        return ResidualAgent(learned, policy_named(facts.base)(system), facts.scale)
+    return Agent(learned)
 
 
 def missing_for(policy: str, system: System) -> str:

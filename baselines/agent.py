@@ -6,6 +6,8 @@ arrays). Nothing is unpickled, and no learning library is needed to play it::
     action = clip(net(observation))                            kind: network
     action = base + scale * clip(net(observation, base))       kind: residual, base a policy
     action = join(clip(net(part)) for each participant)        kind: team, see `baselines.team`
+    action = MPC on a learned forecast                         kind: forecast, see
+                                                               `baselines.learned_forecast`
 
 Source: our choice; the residual after Silver et al. 2018 and Johannink et al. 2019.
 """
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from baselines.learned_forecast import LearnedForecast
 from baselines.team import Team
 from mmg_env.actions import ActionCodec
 from mmg_env.errors import InputError
@@ -42,10 +45,11 @@ class Facts(BaseModel):
         name: of the agent.
         suite: what it was trained on.
         algorithm: how it was trained.
-        kind: whether the network is the policy, corrects another, or is shared by a team.
+        kind: whether a network is the policy, corrects another, or is shared by a team, or whether
+            a forecast was learned for MPC to plan against.
         base: the policy that is corrected.
         scale: largest correction, as a share of half an entry's range.
-        activation: between the layers.
+        activation: between the layers; absent for a forecast, as are the next two.
         squash: what follows the last layer.
         layers: number of layers.
         interface: hash of the names and scales of observation and action (see `interface_of`).
@@ -58,12 +62,12 @@ class Facts(BaseModel):
     name: str
     suite: str
     algorithm: str
-    kind: Literal["network", "residual", "team"] = "network"
+    kind: Literal["network", "residual", "team", "forecast"] = "network"
     base: str = ""
     scale: float = Field(1.0, gt=0.0, le=2.0)
-    activation: Literal["tanh", "relu"]
-    squash: Literal["clip", "tanh"]
-    layers: int = Field(ge=1)
+    activation: Literal["tanh", "relu"] = "relu"
+    squash: Literal["clip", "tanh"] = "clip"
+    layers: int = Field(0, ge=0)
     interface: str
     training: dict[str, Any] = {}
 
@@ -85,6 +89,13 @@ class Network:
         self.activation: Callable[[Array], Array] = np.tanh if activation == "tanh" else _relu
         self.squash: Callable[[Array], Array] = np.tanh if squash == "tanh" else _clip
 
+    def arrays(self) -> dict[str, Array]:
+        """Return what is kept of it."""
+        kept: dict[str, Array] = {}
+        for k, (weight, bias) in enumerate(self.layers):
+            kept |= {f"weight_{k}": weight, f"bias_{k}": bias}
+        return kept
+
     def __call__(self, inputs: Array) -> Array:
         """Return the outputs in [-1, 1] of one row of inputs or of many, (..., outputs)."""
         values = inputs
@@ -102,21 +113,15 @@ def _clip(values: Array) -> Array:
     return np.clip(values, np.float32(-1.0), np.float32(1.0))
 
 
+Learned = Network | LearnedForecast
+
+
 class Agent:
     """A learned policy."""
 
-    def __init__(self, system: System, folder: Path) -> None:
-        """Load an agent.
-
-        Raises:
-            InputError: the folder holds no agent, or the agent was made for another system.
-        """
-        self.facts, self.network = read_agent(folder)
-        if self.facts.interface != interface_of(system):
-            raise InputError(
-                f"{folder}: the agent {self.facts.name} was trained on {self.facts.suite}, and "
-                f"{system.name} has other observations or actions"
-            )
+    def __init__(self, network: Network) -> None:
+        """Hold the network."""
+        self.network = network
 
     def reset(self, rng: np.random.Generator) -> None:
         """Do nothing: it remembers nothing and draws nothing."""
@@ -126,13 +131,14 @@ class Agent:
         return self.network(observation)
 
 
-class ResidualAgent(Agent):
+class ResidualAgent:
     """A learned correction of another policy."""
 
-    def __init__(self, system: System, folder: Path, base: Policy) -> None:
-        """Load an agent; base is the policy that it corrects."""
-        super().__init__(system, folder)
+    def __init__(self, network: Network, base: Policy, scale: float) -> None:
+        """Hold the network, the policy that it corrects, and the largest correction."""
+        self.network = network
         self.base = base
+        self.scale = scale
 
     def reset(self, rng: np.random.Generator) -> None:
         """Begin the base's episode."""
@@ -142,15 +148,15 @@ class ResidualAgent(Agent):
         """Return the base's action, corrected, (entries,)."""
         asked = np.asarray(self.base.act(observation, info), dtype=np.float64)
         seen = np.concatenate([observation, _clip(asked.astype(np.float32))])
-        return asked + self.facts.scale * self.network(seen)
+        return asked + self.scale * self.network(seen)
 
 
 class TeamAgent(Agent):
     """One network that all participants share, each on what it alone may see."""
 
-    def __init__(self, system: System, folder: Path) -> None:
-        """Load an agent and divide the system among its participants."""
-        super().__init__(system, folder)
+    def __init__(self, network: Network, system: System) -> None:
+        """Hold the network and divide the system among its participants."""
+        super().__init__(network)
         self.team = Team(system)
 
     def act(self, observation: NDArray[np.float32], info: Mapping[str, Any]) -> NDArray[Any]:  # noqa: ARG002
@@ -185,8 +191,8 @@ def shipped_agents() -> list[str]:
     return sorted(file.parent.name for file in SHIPPED.glob(f"*/{FACTS}"))
 
 
-def read_agent(folder: Path) -> tuple[Facts, Network]:
-    """Return an agent's page and network.
+def read_agent(folder: Path) -> tuple[Facts, Learned]:
+    """Return an agent's page and what it learned.
 
     Raises:
         InputError: a file is missing or not what it should be.
@@ -194,14 +200,33 @@ def read_agent(folder: Path) -> tuple[Facts, Network]:
     try:
         facts = Facts.model_validate_json((folder / FACTS).read_text(encoding="utf-8"))
         with np.load(folder / WEIGHTS, allow_pickle=False) as kept:
-            layers = [(kept[f"weight_{k}"], kept[f"bias_{k}"]) for k in range(facts.layers)]
+            return facts, _learned(facts, kept)
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise InputError(f"{folder / FACTS}: {place}: {first['msg']}") from None
     except (OSError, ValueError, KeyError) as error:
         raise InputError(f"{folder}: no agent can be read: {error}") from None
-    return facts, Network(layers, facts.activation, facts.squash)
+
+
+def _learned(facts: Facts, kept: Mapping[str, NDArray[Any]]) -> Learned:
+    if facts.kind == "forecast":
+        return LearnedForecast(kept["weights"])
+    layers = [(kept[f"weight_{k}"], kept[f"bias_{k}"]) for k in range(facts.layers)]
+    return Network(layers, facts.activation, facts.squash)
+
+
+def must_fit(facts: Facts, system: System) -> None:
+    """Refuse a system that an agent was not made for.
+
+    Raises:
+        InputError: it has other observations or actions.
+    """
+    if facts.interface != interface_of(system):
+        raise InputError(
+            f"the agent {facts.name} was trained on {facts.suite}, and {system.name} has other "
+            "observations or actions"
+        )
 
 
 def fingerprint(folder: Path) -> str:

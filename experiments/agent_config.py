@@ -10,7 +10,7 @@ from mmg_env.config_devices import Count, Label, Model
 from mmg_env.config_file import config_directory
 from mmg_env.errors import ConfigError
 
-Algorithm = Literal["ppo", "sac", "td3", "tqc", "bc"]
+Algorithm = Literal["ppo", "sac", "td3", "tqc", "bc", "forecast"]
 Share = Annotated[float, Field(gt=0.0, le=2.0)]
 
 
@@ -46,10 +46,17 @@ class Cloning(Model):
     )
 
 
+class Fitting(Model):
+    """How the reading of forecasts is learned: the algorithm `forecast`."""
+
+    episodes: Count = Field(200, description="Training episodes that are looked at.")
+    ridge: float = Field(1e-3, gt=0.0, description="Weight of changing a forecast, per issue.")
+
+
 class AgentConfig(Model):
     """A learner and how it is trained."""
 
-    algorithm: Algorithm = Field(description="ppo, sac, td3, tqc or bc (cloning alone).")
+    algorithm: Algorithm = Field(description="ppo, sac, td3, tqc, bc (cloning alone) or forecast.")
     envs: Count = Field(64, description="Slots of the training batch.")
     network: tuple[Count, ...] = Field((256, 256), description="Width of each hidden layer.")
     activation: Literal["tanh", "relu"] = Field("relu", description="Between the layers.")
@@ -63,6 +70,7 @@ class AgentConfig(Model):
     critic_first: int = Field(0, ge=0, description="Steps in which a cloned actor stays as it is.")
     evaluate_every: Count = Field(50_000, description="Steps between two evaluations on val.")
     cloning: Cloning = Field(Cloning(), description="How a policy is cloned.")
+    fitting: Fitting = Field(Fitting(), description="How a forecast is learned.")
     residual: Residual | None = Field(None, description="Correct a policy rather than replace it.")
     team: bool = Field(False, description="Every participant an agent; all share the network.")
     constraint: Constraint | None = Field(None, description="Keep a constraint by a price.")

@@ -160,7 +160,8 @@ def _demonstrate(trainee: Trainee, workers: int) -> None:
 
 
 def _train_one(trainee: Trainee) -> str:
-    from experiments.train import Plan, begin
+    from experiments.plan import Plan
+    from experiments.train import begin
 
     how = trainee.how
     name = how.agent or how.algorithm

@@ -4,29 +4,18 @@ It is read from top to bottom: environment, model, what it begins from, learning
 is on `val` alone, by playing its episodes to the end; what is kept is the best on `val`.
 """
 
-import csv
-import shlex
-import time
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, Literal
-
 import joblib
-import numpy as np
 import torch
 import typer
-from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-from baselines.agent import Facts, Network, interface_of
+from baselines.agent import Network
 from experiments.agent_config import AgentConfig, read_agent_config
-from experiments.agent_file import write_agent
 from experiments.cloning import clone
 from experiments.demonstrations import Demonstrations, demonstrate
 from experiments.engine import exclusive
-from experiments.evaluation import acting, costs_on
+from experiments.forecaster import learn_forecast
 from experiments.learners import (
     actor_of,
     has_checkpoint,
@@ -34,54 +23,15 @@ from experiments.learners import (
     load_checkpoint,
     make_model,
     network_of,
-    save_checkpoint,
-    spread_actions,
-    squash_of,
 )
+from experiments.plan import AGENT, Plan
 from experiments.sb3_vec import CommunityVecEnv, Correction, Multiplier, Savings
 from experiments.team_vec import TeamVecEnv
+from experiments.watch import CHECKPOINT, Watch
 from mmg_env.errors import InputError
 from mmg_env.info import safety_channel
-from mmg_env.splits import split_size
 from mmg_env.system import System, load_system
 from mmg_env.vector import CommunityVectorEnv
-
-VALIDATED: Final = 64  # episodes of val
-CURVE: Final = "curve.csv"
-CHECKPOINT: Final = "checkpoint"
-AGENT: Final = "agent"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the command line asks for.
-
-    Attributes:
-        suite: what is learned on.
-        algorithm: ppo, sac, td3, tqc or bc.
-        steps: of the environment.
-        seed: of the learner and of its episodes.
-        agent: name or file of the learner's configuration.
-        warm_start: the policy whose clone it begins from; empty for none.
-        out: folder.
-        workers: processes that demonstrate; None for one per core.
-    """
-
-    suite: str
-    algorithm: str
-    steps: int
-    seed: int
-    agent: str
-    warm_start: str
-    out: Path
-    workers: int | None
-
-    def command(self) -> str:
-        """Return the command line."""
-        words = ["mmg", "train", "--suite", self.suite, "--algo", self.algorithm]
-        words += ["--steps", str(self.steps), "--seed", str(self.seed), "--agent", self.agent]
-        words += ["--warm-start", self.warm_start] if self.warm_start else []
-        return shlex.join(words)
 
 
 def begin(plan: Plan) -> None:
@@ -100,7 +50,10 @@ def begin(plan: Plan) -> None:
             "little to do what a planner of the whole community does"
         )
     with exclusive(plan.out):
-        learn(plan, config)
+        if config.algorithm == "forecast":
+            learn_forecast(plan, config.fitting)
+        else:
+            learn(plan, config)
 
 
 def learn(plan: Plan, config: AgentConfig) -> float:
@@ -175,119 +128,3 @@ def _environment(
     if base is not None and config.residual is not None:
         env = Correction(env, base, config.residual.scale)
     return VecNormalize(env, norm_obs=False, gamma=gamma)
-
-
-class Watch(BaseCallback):
-    """Evaluates on val, keeps the best agent, writes the curve and the checkpoint.
-
-    Attributes:
-        best: mean cost on val of the best agent so far.
-    """
-
-    def __init__(
-        self, plan: Plan, config: AgentConfig, system: System, base: Network | None
-    ) -> None:
-        """Prepare; nothing is evaluated yet."""
-        super().__init__()
-        self.best = np.inf
-        self._plan, self._config, self._system, self._base = plan, config, system, base
-        self._episodes = min(VALIDATED, split_size(system, "val") or VALIDATED)
-        self._rows: list[dict[str, float]] = []
-        self._began = time.perf_counter()
-        self._before = 0.0
-        self._next = config.evaluate_every
-
-    @property
-    def _kind(self) -> Literal["network", "residual", "team"]:
-        if self._config.team:
-            return "team"
-        return "residual" if self._config.residual else "network"
-
-    def resume(self, progress: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.best, self._before = progress["best"], progress["wall_s"]
-        self._rows = progress["curve"]
-        self._next = progress["steps"] + self._config.evaluate_every
-
-    def _on_step(self) -> bool:
-        if self.num_timesteps >= self._next:
-            self._next = self.num_timesteps + self._config.evaluate_every
-            self.look(self.model)
-        return True
-
-    def _on_rollout_start(self) -> None:
-        if self._config.algorithm == "ppo":
-            first, last = self._config.log_std
-            done = min(1.0, self.num_timesteps / max(1, self._plan.steps))
-            spread_actions(self.model, first + done * (last - first))
-
-    def _on_rollout_end(self) -> None:
-        if self._config.constraint is not None:
-            self._move_price(self.training_env)
-
-    def _move_price(self, env: Any) -> None:
-        """Raise the price of the constraint where it is violated, lower it where it is kept."""
-        constraint = self._config.constraint
-        while not isinstance(env, Multiplier):
-            env = env.venv
-        if constraint is None or env.episodes == 0:
-            return
-        excess = env.suffered / env.episodes - constraint.limit
-        env.price = max(0.0, env.price + constraint.step * excess)
-        env.suffered, env.episodes = 0.0, 0
-        self.logger.record("constraint/price", env.price)
-        self.logger.record("constraint/excess", excess)
-
-    def look(self, model: BaseAlgorithm) -> None:
-        """Evaluate on val; keep the agent if none was better; write down where things stand."""
-        network = network_of(model, self._config.activation)
-        scale = self._config.residual.scale if self._config.residual else 1.0
-        act = acting(self._system, self._kind, network, self._base, scale)
-        costs, channel = costs_on(self._system, "val", self._episodes, act)
-        wall_s = self._before + time.perf_counter() - self._began
-        row = {"steps": float(model.num_timesteps), "wall_s": wall_s, "val_cost": costs.mean()}
-        row |= {name: float(amount.mean()) for name, amount in channel.items()}
-        self._rows.append(row)
-        if costs.mean() < self.best:
-            self.best = float(costs.mean())
-            write_agent(self._plan.out / AGENT, self._facts(model, wall_s), network)
-        self._write_curve()
-        progress = {
-            "steps": model.num_timesteps,
-            "best": self.best,
-            "wall_s": wall_s,
-            "curve": self._rows,
-        }
-        save_checkpoint(self._plan.out / CHECKPOINT, model, progress)
-        typer.echo(f"{model.num_timesteps:>9,} steps {wall_s:7.0f} s  val {costs.mean():,.2f}")
-
-    def _facts(self, model: BaseAlgorithm, wall_s: float) -> Facts:
-        residual = self._config.residual
-        return Facts(
-            name=self._plan.out.name,
-            suite=self._plan.suite,
-            algorithm=self._config.algorithm,
-            kind=self._kind,
-            base=residual.base if residual else "",
-            scale=residual.scale if residual else 1.0,
-            activation=self._config.activation,
-            squash=squash_of(model),
-            layers=len(self._config.network) + 1,
-            interface=interface_of(self._system),
-            training={
-                "command": self._plan.command(),
-                "seed": self._plan.seed,
-                "warm_start": self._plan.warm_start,
-                "config": self._config.model_dump(mode="json"),
-                "steps": model.num_timesteps,
-                "wall_s": round(wall_s, 1),
-                "val_cost": self.best,
-                "val_episodes": self._episodes,
-            },
-        )
-
-    def _write_curve(self) -> None:
-        with (self._plan.out / CURVE).open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(self._rows[0]))
-            writer.writeheader()
-            writer.writerows(self._rows)

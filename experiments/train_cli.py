@@ -10,7 +10,7 @@ from mmg_env.errors import InputError
 
 def train(  # noqa: PLR0913 - one parameter per option of the command
     suite: Annotated[str, typer.Option(help="Suite: a name, or a file.")],
-    algo: Annotated[str, typer.Option(help="ppo, sac, td3, tqc or bc.")] = "ppo",
+    algo: Annotated[str, typer.Option(help="ppo, sac, td3, tqc, bc or forecast.")] = "ppo",
     steps: Annotated[int, typer.Option(min=0, help="Steps of the environment.")] = 1_000_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the learner and its episodes.")] = 0,
     agent: Annotated[str | None, typer.Option(help="Learner: a name, or a file.")] = None,
@@ -20,7 +20,8 @@ def train(  # noqa: PLR0913 - one parameter per option of the command
 ) -> None:
     """Train an agent; write its weights, its curve and where to go on from."""
     try:
-        from experiments.train import Plan, begin
+        from experiments.plan import Plan
+        from experiments.train import begin
     except ImportError as error:
         raise InputError(f"mmg train: {error.name} is missing; pip install '.[rl]'") from None
 
@@ -41,7 +42,7 @@ def tune(  # noqa: PLR0913 - one parameter per option of the command
 ) -> None:
     """Seek a learner's settings on val; write the best as a learner's file."""
     try:
-        from experiments.train import Plan
+        from experiments.plan import Plan
         from experiments.tune import Search
         from experiments.tune import tune as run
     except ImportError as error:

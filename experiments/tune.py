@@ -19,8 +19,9 @@ import yaml
 
 from experiments.agent_config import AgentConfig, read_agent_config
 from experiments.engine import exclusive
+from experiments.plan import Plan
 from experiments.records import write_atomically
-from experiments.train import Plan, learn
+from experiments.train import learn
 
 BEST: Final = "best.yaml"
 TRIALS: Final = "trials.csv"
