@@ -9,6 +9,7 @@ Source: Glahn and Lowry 1972 (model output statistics).
 """
 
 import time
+from typing import Final
 
 import joblib
 import numpy as np
@@ -25,8 +26,8 @@ from baselines.learned_forecast import (
     uncertain,
 )
 from experiments.agent_config import Fitting
-from experiments.agent_file import write_agent, write_curve
-from experiments.plan import AGENT, CURVE, VALIDATED, Plan
+from experiments.agent_file import write_agent
+from experiments.plan import AGENT, Plan
 from mmg_env.climatology import climatology
 from mmg_env.env import CommunityEnv
 from mmg_env.rollout import rollout
@@ -35,6 +36,9 @@ from mmg_env.system import System, load_system
 
 Array = NDArray[np.float64]
 
+PLAYED: Final = 16
+"""Episodes of val that are played in the end, for the page alone: nothing is chosen by them."""
+
 
 def learn_forecast(plan: Plan, how: Fitting) -> float:
     """Do what `mmg train --algo forecast` is asked for; return the mean cost on val."""
@@ -42,7 +46,7 @@ def learn_forecast(plan: Plan, how: Fitting) -> float:
     system = load_system(plan.suite)
     learned = fit(system, plan.seed * how.episodes, how.episodes, how.ridge)
     seen, spent = how.episodes * system.episode_steps, time.perf_counter() - began
-    validated = min(VALIDATED, split_size(system, "val") or VALIDATED)
+    validated = min(PLAYED, split_size(system, "val") or PLAYED)
     cost = float(costs_of(system, learned, validated, plan.workers or joblib.cpu_count()).mean())
     facts = Facts(
         name=plan.out.name,
@@ -61,7 +65,6 @@ def learn_forecast(plan: Plan, how: Fitting) -> float:
         },
     )
     write_agent(plan.out / AGENT, facts, learned)
-    write_curve(plan.out / CURVE, [{"steps": seen, "wall_s": spent, "val_cost": cost}])
     typer.echo(f"on val: {cost:,.2f} {system.config.currency}; {plan.out / AGENT}")
     return cost
 

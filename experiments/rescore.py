@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import joblib
+import numpy as np
 import typer
 from pydantic import Field
 
@@ -21,12 +22,14 @@ from experiments.agent_config import read_agent_config
 from experiments.agent_file import write_agent
 from experiments.bench import work_off
 from experiments.engine import Task, exclusive
+from experiments.plan import CURVE, VALIDATED, Plan
 from experiments.records import ORACLE, Cell, origin_of, read_records
 from experiments.report.learned import Table, publish, table_of
 from experiments.yaml_model import read_model
 from mmg_env.config_devices import Count, Label, Model
 from mmg_env.config_file import config_directory
 from mmg_env.errors import InputError
+from mmg_env.splits import split_size
 from mmg_env.system import System, load_system
 
 BEGUN: Final = "begun"
@@ -39,7 +42,7 @@ class LearnerConfig(Model):
 
     algorithm: Label = Field(description="--algo.")
     agent: Label = Field("", description="--agent; absent: the file of the algorithm.")
-    warm_start: str = Field("", description="--warm-start.")
+    warm_start: str = Field("", description="--warm-start; {suite} stands for the suite's name.")
     steps: int = Field(ge=0, description="--steps.")
 
 
@@ -72,6 +75,11 @@ class Trainee:
     def policy(self) -> str:
         """Its name as a policy."""
         return str(self.folder / "agent")
+
+    @property
+    def warm_start(self) -> str:
+        """The policy that it begins from."""
+        return self.how.warm_start.format(suite=self.suite)
 
     @property
     def stamp(self) -> str:
@@ -117,7 +125,8 @@ def rescore(  # noqa: PLR0913 - one parameter per option of the command
             _score(study, name, [t for t in ready if t.suite == name], cores, out)
             for name in dict.fromkeys(t.suite for t in ready)
         ]
-    publish(tables, {t.policy: t.folder for t in ready}, publish_in)
+        rules = {table.suite: _zero_on_val(study, table.suite, cores, out) for table in tables}
+    publish(tables, [t.folder for t in ready], rules, publish_in)
     for name in ship or ():
         _ship([trainee for trainee in ready if trainee.learner == name])
 
@@ -154,13 +163,12 @@ def _demonstrate(trainee: Trainee, workers: int) -> None:
     from experiments.demonstrations import demonstrate
 
     config = read_agent_config(trainee.how.agent or trainee.how.algorithm)
-    policy = config.residual.base if config.residual else trainee.how.warm_start
+    policy = config.residual.base if config.residual else trainee.warm_start
     if policy:
         demonstrate(trainee.suite, policy, config.cloning.episodes, workers)
 
 
 def _train_one(trainee: Trainee) -> str:
-    from experiments.plan import Plan
     from experiments.train import begin
 
     how = trainee.how
@@ -169,7 +177,7 @@ def _train_one(trainee: Trainee) -> str:
         shutil.rmtree(trainee.folder)  # of another suite or learner by the same name
     trainee.folder.mkdir(parents=True, exist_ok=True)
     (trainee.folder / BEGUN).write_text(trainee.stamp, encoding="utf-8")
-    place = (trainee.suite, how.algorithm, how.steps, trainee.seed, name, how.warm_start)
+    place = (trainee.suite, how.algorithm, how.steps, trainee.seed, name, trainee.warm_start)
     begin(Plan(*place, trainee.folder, 1))
     (trainee.folder / DONE).write_text(trainee.stamp, encoding="utf-8")
     return f"{trainee.learner} on {trainee.suite}, seed {trainee.seed}"
@@ -188,7 +196,8 @@ def _ship(trainees: list[Trainee]) -> None:
         facts, network = agents[best]
         name = f"{suite}-{trainee.learner}"
         write_agent(SHIPPED / name, facts.model_copy(update={"name": name}), network)
-        shutil.copyfile(trainee.folder / "curve.csv", SHIPPED / name / "curve.csv")
+        if (trainee.folder / CURVE).exists():
+            shutil.copyfile(trainee.folder / CURVE, SHIPPED / name / CURVE)
         typer.echo(f"shipped {PREFIX}{name}: seed {best}", err=True)
 
 
@@ -208,6 +217,16 @@ def _score(
     records = list(read_records(out, cells))
     names = {trainee.policy: (trainee.learner, trainee.seed) for trainee in trainees}
     return table_of(system, study.references, names, records)
+
+
+def _zero_on_val(study: LearnedConfig, suite: str, workers: int, out: Path) -> tuple[float, str]:
+    """Return what the score's zero costs on val, where learners are watched, and the currency."""
+    system = load_system(suite)
+    episodes = min(VALIDATED, split_size(system, "val") or VALIDATED)
+    cells = [Cell(suite, "val", episode, study.references[0]) for episode in range(episodes)]
+    work_off(_tasks(system, cells, out), workers)
+    costs = [record["cost"] for record in read_records(out, cells)]
+    return float(np.mean(costs)), system.config.currency
 
 
 def _tasks(system: System, cells: list[Cell], out: Path) -> list[Task]:

@@ -7,7 +7,7 @@ score of an entry is (z - c) / mean(z - o), so that the mean of all entries is t
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,9 @@ from experiments.aggregates import (
     two_level_difference,
     two_level_interval,
 )
+from experiments.plan import CURVE
 from experiments.records import ORACLE, EvaluationRecord, write_atomically
+from experiments.report.curves import Look, draw_curves
 from experiments.statistics import Interval
 from mmg_env.system import System
 
@@ -103,8 +105,20 @@ def table_of(
     return Table(system.name, system.config.currency, references, costs, times, agents)
 
 
-def publish(tables: Sequence[Table], folders: Mapping[str, Path], place: Path | None) -> None:
-    """Print the tables; with a place, write them, all costs and all curves there."""
+def publish(
+    tables: Sequence[Table],
+    folders: Sequence[Path],
+    rules: Mapping[str, tuple[float, str]],
+    place: Path | None,
+) -> None:
+    """Print the tables; with a place, write them, all costs and all curves there.
+
+    Args:
+        tables: one per suite.
+        folders: of the agents, `.../SUITE/LEARNER-SEED`.
+        rules: what the score's zero costs on val, and in what currency, by suite.
+        place: where to write.
+    """
     text = "\n\n".join(_page(table) for table in tables)
     typer.echo(text)
     if place is not None:
@@ -112,7 +126,9 @@ def publish(tables: Sequence[Table], folders: Mapping[str, Path], place: Path | 
         write_atomically(place / "tables.md", lambda file: file.write_text(page, encoding="utf-8"))
         scores = pa.Table.from_pylist([row for table in tables for row in _rows(table)])
         write_atomically(place / "costs.parquet", lambda file: pq.write_table(scores, file))
-        write_atomically(place / "curves.csv", lambda file: _write_curves(folders, file))
+        looks = [look for folder in folders for look in _looks(folder)]
+        write_atomically(place / "curves.csv", lambda file: _write_looks(looks, file))
+        write_atomically(place / "curves.png", lambda file: draw_curves(looks, rules, file))
 
 
 def _rows(table: Table) -> list[dict[str, Any]]:
@@ -131,16 +147,30 @@ def _rows(table: Table) -> list[dict[str, Any]]:
     ]
 
 
-def _write_curves(folders: Mapping[str, Path], file: Path) -> None:
+def _looks(folder: Path) -> list[Look]:
+    """Return an agent's evaluations on val; none where nothing was chosen by them."""
+    learner, _, seed = folder.name.rpartition("-")
+    if not (folder / CURVE).exists():
+        return []
+    with (folder / CURVE).open(encoding="utf-8") as stream:
+        return [
+            Look(
+                folder.parent.name,
+                learner,
+                int(seed),
+                float(row["steps"]),
+                float(row["wall_s"]),
+                float(row["val_cost"]),
+            )
+            for row in csv.DictReader(stream)
+        ]
+
+
+def _write_looks(looks: Sequence[Look], file: Path) -> None:
     with file.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(["suite", "learner", "seed", "steps", "wall_s", "val_cost"])
-        for folder in folders.values():
-            learner, _, seed = folder.name.rpartition("-")
-            with (folder / "curve.csv").open(encoding="utf-8") as curve:
-                for row in csv.DictReader(curve):
-                    wanted = [row["steps"], row["wall_s"], row["val_cost"]]
-                    writer.writerow([folder.parent.name, learner, seed, *wanted])
+        writer = csv.DictWriter(stream, [field.name for field in fields(Look)])
+        writer.writeheader()
+        writer.writerows(asdict(look) for look in looks)
 
 
 def _page(table: Table) -> str:
