@@ -45,8 +45,8 @@ class Facts(BaseModel):
         name: of the agent.
         suite: what it was trained on.
         algorithm: how it was trained.
-        kind: whether a network is the policy, corrects another, or is shared by a team, or whether
-            a forecast was learned for MPC to plan against.
+        kind: whether a network is the policy, corrects another, or plays for a team (one for all,
+            or one each), or whether a forecast was learned for MPC to plan against.
         base: the policy that is corrected.
         scale: largest correction, as a share of half an entry's range.
         activation: between the layers; absent for a forecast, as are the next two.
@@ -73,10 +73,11 @@ class Facts(BaseModel):
 
 
 class Network:
-    """A multilayer perceptron.
+    """A multilayer perceptron, or one of the same shape for each agent of a team.
 
     Attributes:
-        layers: (inputs, outputs) weights and (outputs,) biases.
+        layers: (inputs, outputs) weights and (outputs,) biases; with a network per agent
+            (agents, inputs, outputs) and (agents, 1, outputs).
         activation: between the layers.
         squash: what follows the last layer.
     """
@@ -97,8 +98,16 @@ class Network:
         return kept
 
     def __call__(self, inputs: Array) -> Array:
-        """Return the outputs in [-1, 1] of one row of inputs or of many, (..., outputs)."""
-        values = inputs
+        """Return the outputs in [-1, 1] of one row of inputs or of many, (..., outputs).
+
+        With a network per agent it is (..., agents, inputs) -> (..., agents, outputs).
+        """
+        if self.layers[0][0].ndim == 2:
+            return self._outputs(inputs)
+        rows = inputs.reshape(-1, *inputs.shape[-2:]).swapaxes(0, 1)  # an agent's side by side
+        return self._outputs(rows).swapaxes(0, 1).reshape(*inputs.shape[:-1], -1)
+
+    def _outputs(self, values: Array) -> Array:
         for weight, bias in self.layers[:-1]:
             values = self.activation(values @ weight + bias)
         weight, bias = self.layers[-1]
@@ -152,10 +161,10 @@ class ResidualAgent:
 
 
 class TeamAgent(Agent):
-    """One network that all participants share, each on what it alone may see."""
+    """All participants on one network or on one each, each on what it alone may see."""
 
     def __init__(self, network: Network, system: System) -> None:
-        """Hold the network and divide the system among its participants."""
+        """Hold the network or networks and divide the system among its participants."""
         super().__init__(network)
         self.team = Team(system)
 

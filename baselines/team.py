@@ -1,7 +1,8 @@
 """A team: every participant an agent, each acting on what it alone may see.
 
-Agents differ in what they see and decide. For a network that all share, each agent's numbers are
-filled up with zeros to the same length and preceded by a row that says who it is::
+Agents differ in what they see and decide. For a network that all share, or one each of the same
+shape, an agent's numbers are filled up with zeros to the same length and preceded by a row that
+says who it is::
 
     seen[agent]   = (one-hot of the agent, its features, 0 ...)
     joint action  = the first entries of each agent's action, put where they belong

@@ -72,7 +72,9 @@ class AgentConfig(Model):
     cloning: Cloning = Field(Cloning(), description="How a policy is cloned.")
     fitting: Fitting = Field(Fitting(), description="How a forecast is learned.")
     residual: Residual | None = Field(None, description="Correct a policy rather than replace it.")
-    team: bool = Field(False, description="Every participant an agent; all share the network.")
+    team: Literal["shared", "independent"] | None = Field(
+        None, description="Every participant an agent: all share the network, or each has its own."
+    )
     constraint: Constraint | None = Field(None, description="Keep a constraint by a price.")
 
 

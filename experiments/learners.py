@@ -21,7 +21,9 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from torch import nn
 
 from baselines.agent import Network
+from baselines.team import Team
 from experiments.agent_config import AgentConfig
+from experiments.apart import SETTINGS, ApartPolicy, OwnAdvantages, Stacked
 from experiments.heedful import HeedfulPolicy
 from experiments.records import write_atomically
 from mmg_env.errors import InputError
@@ -63,6 +65,12 @@ def make_model(config: AgentConfig, system: System, env: VecEnv, seed: int) -> B
         shape |= {"log_std_init": config.log_std[0], "system": heeded}
         shape["actor_share"] = config.actor_share
         settings["learning_rate"] = LinearSchedule(settings.get("learning_rate", 3e-4), 0.0, 1.0)
+    if config.team == "independent":
+        policy = ApartPolicy
+        agents = {"agents": len(Team(system))}
+        shape |= agents
+        own = {"rollout_buffer_class": OwnAdvantages, "rollout_buffer_kwargs": agents}
+        settings = SETTINGS | settings | own
     if config.algorithm == "td3":
         assert env.action_space.shape is not None
         spread = np.full(env.action_space.shape, EXPLORATION)
@@ -92,11 +100,11 @@ def squash_of(model: BaseAlgorithm) -> Literal["clip", "tanh"]:
 
 
 def network_of(model: BaseAlgorithm, activation: str) -> Network:
-    """Return a model's actor as plain arrays."""
-    linear = [m for m in actor_of(model).modules() if isinstance(m, nn.Linear)]
+    """Return a model's actor as plain arrays, a team's own actors as stacked ones."""
+    linear = [m for m in actor_of(model).modules() if isinstance(m, nn.Linear | Stacked)]
     layers = [
         (
-            m.weight.detach().numpy().T.astype(np.float32).copy(),
+            m.weight.detach().mT.numpy().astype(np.float32).copy(),
             m.bias.detach().numpy().astype(np.float32).copy(),
         )
         for m in linear
@@ -149,8 +157,8 @@ def save_checkpoint(folder: Path, model: BaseAlgorithm, progress: dict[str, Any]
     assert isinstance(env, VecNormalize)
     spread = env.ret_rms
     progress = progress | {
-        "reward_mean": float(spread.mean),
-        "reward_var": float(spread.var),
+        "reward_mean": np.asarray(spread.mean).tolist(),
+        "reward_var": np.asarray(spread.var).tolist(),
         "reward_count": float(spread.count),
     }
     if isinstance(model, OffPolicyAlgorithm):

@@ -1,8 +1,8 @@
 """A batch of communities as stable-baselines3 sees it when every participant is an agent.
 
-Slots are (community, agent), agent by agent within a community; all share one network. An agent's
-reward is what it saved beside a community in which everybody does nothing: its own row of the
-ledger, payments to others included.
+Slots are (community, agent), agent by agent within a community. An agent's reward is what it saved
+beside a community in which everybody does nothing: its own row of the ledger, payments to others
+included.
 """
 
 from typing import Any

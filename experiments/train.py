@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from baselines.agent import Network
 from experiments.agent_config import AgentConfig, read_agent_config
+from experiments.apart import OwnScales
 from experiments.cloning import clone
 from experiments.demonstrations import Demonstrations, demonstrate
 from experiments.engine import exclusive
@@ -49,6 +50,8 @@ def begin(plan: Plan) -> None:
             f"{plan.agent}: a team has no residual, constraint or --warm-start: agents see too "
             "little to do what a planner of the whole community does"
         )
+    if config.team == "independent" and config.algorithm != "ppo":
+        raise InputError(f"{plan.agent}: agents that learn independently need algorithm: ppo")
     with exclusive(plan.out):
         if config.algorithm == "forecast":
             learn_forecast(plan, config.fitting)
@@ -118,6 +121,8 @@ def _environment(
     if config.team:
         team = TeamVecEnv(batch)
         team.seed(plan.seed * 1_000_003)
+        if config.team == "independent":
+            return OwnScales(team, len(team.team), gamma)
         return VecNormalize(team, norm_obs=False, gamma=gamma)
     community = CommunityVecEnv(batch)
     community.seed(plan.seed * 1_000_003)  # no two seeds share an episode's slot

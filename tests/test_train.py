@@ -123,7 +123,7 @@ def test_a_residual_learner_corrects_a_clone_and_is_played_on_the_policy(tmp_pat
 
 
 def test_a_team_learns_one_network_for_all_participants(tmp_path):
-    done = run(tmp_path, PPO | {"team": True}, "--suite", "s1_3mg", "--steps", "400")
+    done = run(tmp_path, PPO | {"team": "shared"}, "--suite", "s1_3mg", "--steps", "400")
     assert done.exit_code == 0, done.output
     facts, network = read_agent(tmp_path / "run" / "agent")
     system = load_system("s1_3mg")
@@ -134,7 +134,7 @@ def test_a_team_learns_one_network_for_all_participants(tmp_path):
     played = rollout(CommunityEnv(system, "val"), policy, options={"episode": 1})
     costs, _ = costs_on(system, "val", 2, acting(system, "team", network))
     assert played.cost == pytest.approx(costs[1], rel=1e-6)
-    refused = run(tmp_path, PPO | {"team": True}, "--warm-start", "mpc")
+    refused = run(tmp_path, PPO | {"team": "shared"}, "--warm-start", "mpc")
     assert "a team has no residual" in str(refused.exception)
 
 
