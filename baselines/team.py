@@ -25,6 +25,8 @@ class Team:
     """How a system's observation and action are divided among its participants.
 
     Attributes:
+        sees: (features,) for each agent: where its features stand in the observation.
+        decides: (entries,) for each agent: where its entries stand in the action.
         width: length of what each agent sees, filled up.
         depth: length of what each agent does, filled up.
     """
@@ -32,21 +34,21 @@ class Team:
     def __init__(self, system: System) -> None:
         """Divide the entries."""
         parts = list(divide(ActionCodec(system), ObservationCodec(system)).values())
-        self._sees = [part.sees for part in parts]
-        self._decides = [part.decides for part in parts]
+        self.sees = [part.sees for part in parts]
+        self.decides = [part.decides for part in parts]
         self._entries = len(ActionCodec(system).entries)
-        self.width = len(parts) + max(len(sees) for sees in self._sees)
-        self.depth = max(len(decides) for decides in self._decides)
+        self.width = len(parts) + max(len(sees) for sees in self.sees)
+        self.depth = max(len(decides) for decides in self.decides)
 
     def __len__(self) -> int:
         """Return the number of agents."""
-        return len(self._sees)
+        return len(self.sees)
 
     def split(self, observations: Array) -> Array:
         """Return what each agent sees, (..., agents, width), of joint observations (..., n)."""
         count = len(self)
         seen = np.zeros((*observations.shape[:-1], count, self.width), np.float32)
-        for agent, sees in enumerate(self._sees):
+        for agent, sees in enumerate(self.sees):
             seen[..., agent, agent] = 1.0
             seen[..., agent, count : count + len(sees)] = observations[..., sees]
         return seen
@@ -54,6 +56,6 @@ class Team:
     def join(self, actions: Array) -> Array:
         """Return joint actions (..., entries) of each agent's, (..., agents, depth)."""
         joint = np.zeros((*actions.shape[:-2], self._entries), actions.dtype)
-        for agent, decides in enumerate(self._decides):
+        for agent, decides in enumerate(self.decides):
             joint[..., decides] = actions[..., agent, : len(decides)]
         return joint

@@ -2,24 +2,68 @@
 
 What is committed for a day is read at its first step. At any other step those entries do nothing,
 and their random draws would only blur the ratio of probabilities that PPO learns from: on s1_3mg
-they are 96 of 106.
+they are 96 of 106. Nor are those read that fill up the action of a team's agent.
 
 Source: our choice; leaving out actions without effect leaves the policy gradient unbiased.
 """
 
+from collections.abc import Iterator
 from typing import Any, Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
 from torch import nn
 
+from baselines.team import Team
 from mmg_env.actions import ActionCodec
 from mmg_env.observation import ObservationCodec
 from mmg_env.system import System
 
 MIDNIGHT: Final = 0.9995
 """The cosine of the hour is above this at midnight only, for steps of 15 minutes or more."""
+
+
+class Reading(nn.Module):
+    """Which entries of an action the environment reads, as a module: from observation to 1 or 0."""
+
+    def __init__(self, system: System, team: Team | None) -> None:
+        """Find out, for the whole community or for each agent of a team."""
+        super().__init__()
+        hourly = ~ActionCodec(system).day_ahead
+        hour = ObservationCodec(system).names.index("hour_cos")
+        seats = [(hour, hourly)] if team is None else list(_seats(team, hour, hourly))
+        self._agents = len(seats)
+        ever = torch.zeros(len(seats), max(len(own) for _, own in seats))
+        always = torch.zeros_like(ever)
+        for agent, (_, own) in enumerate(seats):
+            ever[agent, : len(own)] = 1.0
+            always[agent, : len(own)] = torch.from_numpy(own).float()
+        self.register_buffer("hour", torch.tensor([hour for hour, _ in seats]), persistent=False)
+        self.register_buffer("ever", ever, persistent=False)
+        self.register_buffer("always", always, persistent=False)
+
+    def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        """Return (n, entries) of (n, features)."""
+        hour, ever, always = self.hour, self.ever, self.always
+        assert isinstance(hour, torch.Tensor)
+        assert isinstance(ever, torch.Tensor)
+        assert isinstance(always, torch.Tensor)
+        who = (
+            seen[:, : self._agents].argmax(dim=1) if self._agents > 1 else seen.new_zeros(1).long()
+        )
+        begins = seen.gather(1, hour[who].expand(len(seen))[:, None]) > MIDNIGHT
+        return torch.where(begins, ever[who], always[who])
+
+
+def _seats(
+    team: Team, hour: int, hourly: NDArray[np.bool_]
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Yield where each agent sees the hour, and which of its entries count for an hour."""
+    for sees, decides in zip(team.sees, team.decides, strict=True):
+        yield len(team) + int(np.flatnonzero(sees == hour)[0]), hourly[decides]
 
 
 class TwoSpeedAdam(torch.optim.Adam):
@@ -42,25 +86,19 @@ class TwoSpeedAdam(torch.optim.Adam):
 class HeedfulPolicy(ActorCriticPolicy):
     """An actor and a critic as multilayer perceptrons; see the module."""
 
-    def __init__(
-        self, *args: Any, system: System | None, actor_share: float, **kwargs: Any
-    ) -> None:
+    def __init__(self, *args: Any, reading: Reading, actor_share: float, **kwargs: Any) -> None:
         """Set up.
 
         Args:
             args: as its parent's.
-            system: says which entries are read when; None where they count at every step.
+            reading: says which entries are read when.
             actor_share: the actor's learning rate, as a share of the critic's.
             kwargs: as its parent's.
         """
         super().__init__(*args, **kwargs)
         # Mean actions that end at the range's ends: many a plan is all or nothing.
         self.action_net = nn.Sequential(self.action_net, nn.Tanh())
-        self._hour, hourly = 0, torch.ones(self.action_space.shape or ())
-        if system is not None:
-            self._hour = ObservationCodec(system).names.index("hour_cos")
-            hourly = torch.from_numpy(~ActionCodec(system).day_ahead).float()
-        self.register_buffer("hourly", hourly, persistent=False)
+        self.reading = reading
         actor = [*self.mlp_extractor.policy_net.parameters(), *self.action_net.parameters()]
         critic = [*self.mlp_extractor.value_net.parameters(), *self.value_net.parameters()]
         groups = [{"params": actor, "share": actor_share}, {"params": critic, "share": 1.0}]
@@ -74,7 +112,7 @@ class HeedfulPolicy(ActorCriticPolicy):
         """Return actions, values and logarithms of probabilities."""
         distribution, values = self._look(obs)
         actions = distribution.get_actions(deterministic=deterministic)
-        return actions, values, (self._read(obs) * self._log(distribution, actions)).sum(dim=1)
+        return actions, values, (self.reading(obs) * self._log(distribution, actions)).sum(dim=1)
 
     def evaluate_actions(
         self,
@@ -83,7 +121,7 @@ class HeedfulPolicy(ActorCriticPolicy):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Return values, logarithms of probabilities, and entropies."""
         distribution, values = self._look(obs)
-        read = self._read(obs)
+        read = self.reading(obs)
         normal: Any = distribution.distribution
         spread: torch.Tensor = normal.entropy()
         return (
@@ -99,13 +137,6 @@ class HeedfulPolicy(ActorCriticPolicy):
         distribution = self._get_action_dist_from_latent(latent_pi)
         assert isinstance(distribution, DiagGaussianDistribution)
         return distribution, self.value_net(latent_vf)
-
-    def _read(self, obs: torch.Tensor) -> torch.Tensor:
-        """Return which entries are read, (n, entries): 1 or 0."""
-        begins = (obs[:, self._hour] > MIDNIGHT).float()
-        hourly = self.hourly
-        assert isinstance(hourly, torch.Tensor)
-        return torch.maximum(hourly[None, :], begins[:, None])
 
     @staticmethod
     def _log(distribution: DiagGaussianDistribution, actions: torch.Tensor) -> torch.Tensor:

@@ -24,7 +24,7 @@ from baselines.agent import Network
 from baselines.team import Team
 from experiments.agent_config import AgentConfig
 from experiments.apart import SETTINGS, ApartPolicy, OwnAdvantages, Stacked
-from experiments.heedful import HeedfulPolicy
+from experiments.heedful import HeedfulPolicy, Reading
 from experiments.records import write_atomically
 from mmg_env.errors import InputError
 from mmg_env.system import System
@@ -61,8 +61,8 @@ def make_model(config: AgentConfig, system: System, env: VecEnv, seed: int) -> B
     settings = dict(config.settings)
     if config.algorithm in ("ppo", "bc"):
         policy = HeedfulPolicy
-        heeded = None if config.team else system
-        shape |= {"log_std_init": config.log_std[0], "system": heeded}
+        reading = Reading(system, Team(system) if config.team else None)
+        shape |= {"log_std_init": config.log_std[0], "reading": reading}
         shape["actor_share"] = config.actor_share
         settings["learning_rate"] = LinearSchedule(settings.get("learning_rate", 3e-4), 0.0, 1.0)
     if config.team == "independent":
