@@ -201,7 +201,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         except BlockingIOError:
             stream.seek(0)
             holder = stream.read().strip() or "unknown"
-            sentence = f"another benchmark (process {holder}) is writing here; wait for it"
+            sentence = f"another run (process {holder}) is writing here; wait for it"
             raise InputError(f"{folder}: {sentence}, or choose another --out") from None
         stream.truncate(0)
         stream.write(str(os.getpid()))

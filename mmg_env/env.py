@@ -164,12 +164,12 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
     @property
     def episode(self) -> Episode:
         """The episode in play; for oracles and tests, never for policies."""
-        return self._in_play().episode
+        return self.run.episode
 
     @property
     def trajectory(self) -> Trajectory:
         """What has happened so far, as a copy while steps are left: those are NaN."""
-        run, t = self._in_play(), self._t
+        run, t = self.run, self._t
         arrays = [run.requests, run.states, run.flows, run.ledger]
         if t < self._last:
             arrays = [array.copy() for array in arrays]
@@ -180,7 +180,9 @@ class CommunityEnv(gymnasium.Env[NDArray[np.float32], NDArray[Any]]):
         unknown = np.full(run.episode.steps, np.nan)
         return Trajectory(self.system, run.episode, requests, states, flows, ledger, unknown)
 
-    def _in_play(self) -> Run:
+    @property
+    def run(self) -> Run:
+        """The numbers of the episode in play; for oracles and tests, never for policies."""
         if self._run is None:
             raise InputError("no episode is in play; call reset first")
         return self._run

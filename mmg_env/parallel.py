@@ -124,7 +124,7 @@ class CommunityParallelEnv(
         self._joint, _ = self.community.reset(seed=seed, options=asked)
         self._t = 0
         self.agents = list(self.possible_agents)
-        return self._observations(self._joint), self._infos(self.community._in_play())
+        return self._observations(self._joint), self._infos(self.community.run)
 
     def step(self, actions: Mapping[str, NDArray[Any]]) -> Stepped:
         """Play one step.
@@ -147,7 +147,7 @@ class CommunityParallelEnv(
             for name, part in self.parts.items():
                 part.check(np.asarray(actions[name], dtype=np.float64))
             raise
-        run = self.community._in_play()
+        run = self.community.run
         paid = run.ledger[self._t].sum(axis=1)
         self._joint = observation
         self._t += 1

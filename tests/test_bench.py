@@ -217,7 +217,7 @@ def test_a_folder_without_permission(mmg: Mmg, tmp_path: Path) -> None:
 def test_two_benchmarks_in_one_folder(mmg: Mmg, tmp_path: Path) -> None:
     with exclusive(tmp_path):
         err = refused(mmg("bench", *QUICK, "--out", tmp_path))
-    holder = f"another benchmark (process {os.getpid()}) is writing here"
+    holder = f"another run (process {os.getpid()}) is writing here"
     assert err == f"{tmp_path}: {holder}; wait for it, or choose another --out"
 
 
