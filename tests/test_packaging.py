@@ -108,6 +108,10 @@ def test_wheel_holds_code_configs_and_data(wheel: Path) -> None:
     for pattern in ("*.parquet", "*.json", "*.md"):
         data = (ROOT / "mmg_env" / "data").rglob(pattern)
         expected |= {path.relative_to(ROOT).as_posix() for path in data}
+    for pattern in ("*.json", "*.npz"):
+        agents = (ROOT / "baselines" / "agents").rglob(pattern)
+        expected |= {path.relative_to(ROOT).as_posix() for path in agents}
+    assert "baselines/agents/community_real-forecast/weights.npz" in expected
     for path in (ROOT / "configs").rglob("*.yaml"):
         expected.add(f"mmg_env/{path.relative_to(ROOT).as_posix()}")
     assert expected - names == set()
