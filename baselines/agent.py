@@ -52,7 +52,7 @@ class Facts(BaseModel):
         activation: between the layers; absent for a forecast, as are the next two.
         squash: what follows the last layer.
         layers: number of layers.
-        interface: hash of the names and scales of observation and action (see `interface_of`).
+        interface: hash of what it sees and does, and how often (see `interface_of`).
         training: configuration, seeds, command, figures; for readers only.
     """
 
@@ -174,11 +174,12 @@ class TeamAgent(Agent):
 
 
 def interface_of(system: System) -> str:
-    """Return a hash of what a learner sees and does: names in order, and scales."""
+    """Return a hash of what a learner sees and does: the step, names in order, and scales."""
     observations, actions = ObservationCodec(system), ActionCodec(system)
     seen = [f"{n} {s!r}" for n, s in zip(observations.names, observations.scales, strict=True)]
     done = [f"{entry.name} {entry.low!r} {entry.high!r}" for entry in actions.entries]
-    return hashlib.sha256("\n".join([*seen, *done]).encode()).hexdigest()[:16]
+    lines = [f"dt_h {system.dt_h!r}", *seen, *done]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def agent_folder(name: str) -> Path:
@@ -229,12 +230,12 @@ def must_fit(facts: Facts, system: System) -> None:
     """Refuse a system that an agent was not made for.
 
     Raises:
-        InputError: it has other observations or actions.
+        InputError: it has other observations, actions or steps.
     """
     if facts.interface != interface_of(system):
         raise InputError(
             f"the agent {facts.name} was trained on {facts.suite}, and {system.name} has other "
-            "observations or actions"
+            "observations, actions or steps"
         )
 
 

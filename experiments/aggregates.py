@@ -103,6 +103,32 @@ def two_level_difference(first: Array, second: Array, rng: np.random.Generator) 
     return percentile_interval(float(value), drawn)
 
 
+def two_level_ratio(part: Array, whole: Array, rng: np.random.Generator) -> Interval:
+    """Return mean part / mean whole with a two-level bootstrap interval, from two episodes on.
+
+    A resample's episodes are common to both; with one seed it is `statistics.ratio_interval`.
+    Without interval where some resample's mean of `whole` is not positive.
+
+    Args:
+        part: (seeds, episodes) numerators, such as what every run saves.
+        whole: (episodes,) what they are a share of; if its mean is not positive, nothing is known.
+        rng: draws the resamples.
+    """
+    part, whole = _paired(part, np.asarray(whole)[np.newaxis])
+    value = float(part.mean() / whole.mean()) if whole.mean() > 0.0 else float("nan")
+    if np.isnan(value) or part.shape[1] < 2:
+        return Interval(value, np.nan, np.nan)
+    drawn = []
+    for draws in _draws(rng, part.size, *part.shape[::-1]):
+        common, ours = map(_counts, draws)
+        parts = _mean(common @ part.T, ours)[0]
+        wholes = (common @ whole.T)[:, 0]
+        if not (wholes > 0.0).all():
+            return Interval(value, np.nan, np.nan)
+        drawn.append(parts / wholes)
+    return percentile_interval(value, np.concatenate(drawn))
+
+
 def paired_p_value(first: Array, second: Array, rng: np.random.Generator) -> float:
     """Return the two-sided p-value of mean first = mean second; NaN below two episodes.
 

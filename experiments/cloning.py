@@ -5,24 +5,38 @@
 Source: Pomerleau 1989; the loss counts entries only where the environment reads them, our choice.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
 from torch import nn
 
 from experiments.agent_config import Cloning
 from experiments.demonstrations import Demonstrations
+from experiments.learners import actor_of
 
 HELD_OUT: Final = 10
 """One of so many demonstrations is held out."""
 
 
-def clone(actor: nn.Module, shown: Demonstrations, how: Cloning, seed: int) -> tuple[float, float]:
-    """Train an actor (observations -> actions) in place; return its loss in training and held out.
+def clone(
+    model: BaseAlgorithm, shown: Demonstrations, how: Cloning, seed: int
+) -> tuple[float, float]:
+    """Train a model's actor in place; return its loss in training and held out.
 
     Held out are whole blocks of demonstrations at the end, because neighbours are alike.
     """
+    losses = _imitate(actor_of(model), shown, how, seed)
+    policy: Any = model.policy
+    if hasattr(policy, "actor_target"):  # TD3's critic learns from what this one would do
+        policy.actor_target.load_state_dict(policy.actor.state_dict())
+    return losses
+
+
+def _imitate(
+    actor: nn.Module, shown: Demonstrations, how: Cloning, seed: int
+) -> tuple[float, float]:
     generator = torch.Generator().manual_seed(seed)
     seen, done = torch.from_numpy(shown.observations), torch.from_numpy(shown.actions)
     heeded = torch.from_numpy(shown.heeded.astype(np.float32))

@@ -1,7 +1,8 @@
 """Demonstrations: what a policy does in training episodes, for a learner to begin from.
 
-In every second episode the policy's action is disturbed before it is played, and the action that it
-asked for is what is learned: so the learner also sees how to come back.
+In every second episode a policy's action is disturbed before it is played, and the action that it
+asked for is what is learned: so the learner also sees how to come back. The oracle's plan is played
+as it is, because it holds on its own path only.
 
 Source: Pomerleau 1989 (behaviour cloning); Laskey et al. 2017 (noise while demonstrating).
 """

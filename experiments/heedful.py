@@ -8,7 +8,8 @@ Source: our choice; leaving out actions without effect leaves the policy gradien
 """
 
 from collections.abc import Iterator
-from typing import Any, Final
+from math import cos, pi
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +23,6 @@ from mmg_env.actions import ActionCodec
 from mmg_env.observation import ObservationCodec
 from mmg_env.system import System
 
-MIDNIGHT: Final = 0.9995
-"""The cosine of the hour is above this at midnight only, for steps of 15 minutes or more."""
-
 
 class Reading(nn.Module):
     """Which entries of an action the environment reads, as a module: from observation to 1 or 0."""
@@ -36,6 +34,8 @@ class Reading(nn.Module):
         hour = ObservationCodec(system).names.index("hour_cos")
         seats = [(hour, hourly)] if team is None else list(_seats(team, hour, hourly))
         self._agents = len(seats)
+        # The cosine of the hour half a step after midnight: above it is midnight alone.
+        self._midnight = cos(pi / system.steps_per_day)
         ever = torch.zeros(len(seats), max(len(own) for _, own in seats))
         always = torch.zeros_like(ever)
         for agent, (_, own) in enumerate(seats):
@@ -54,7 +54,7 @@ class Reading(nn.Module):
         who = (
             seen[:, : self._agents].argmax(dim=1) if self._agents > 1 else seen.new_zeros(1).long()
         )
-        begins = seen.gather(1, hour[who].expand(len(seen))[:, None]) > MIDNIGHT
+        begins = seen.gather(1, hour[who].expand(len(seen))[:, None]) > self._midnight
         return torch.where(begins, ever[who], always[who])
 
 

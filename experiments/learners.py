@@ -1,7 +1,4 @@
-"""Models of stable-baselines3: how one is made, what its actor is, and how it is kept.
-
-A checkpoint holds tensors and numbers only, so that nothing has to be unpickled to go on.
-"""
+"""Models of stable-baselines3: how one is made, and what its actor is."""
 
 import json
 import zipfile
@@ -9,15 +6,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-import torch
 from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC, TD3
 from stable_baselines3.common.base_class import BaseAlgorithm
-from stable_baselines3.common.buffers import ReplayBuffer
 from stable_baselines3.common.noise import NormalActionNoise
-from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.utils import LinearSchedule
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import VecEnv
 from torch import nn
 
 from baselines.agent import Network
@@ -25,7 +19,6 @@ from baselines.team import Team
 from experiments.agent_config import AgentConfig
 from experiments.apart import SETTINGS, ApartPolicy, OwnAdvantages, Stacked
 from experiments.heedful import HeedfulPolicy, Reading
-from experiments.records import write_atomically
 from mmg_env.errors import InputError
 from mmg_env.system import System
 
@@ -48,9 +41,6 @@ MODULES: Final = {
     "sb3_contrib.tqc.policies": "tqc",
 }
 """Where the policies of each algorithm stand, as a saved model says."""
-_TENSORS: Final = "model.pt"
-_NUMBERS: Final = "progress.json"
-_REPLAY: Final = "replay.npz"
 
 
 def make_model(config: AgentConfig, system: System, env: VecEnv, seed: int) -> BaseAlgorithm:
@@ -147,64 +137,3 @@ def hold_actor(model: BaseAlgorithm, held: bool) -> None:
     """Let the actor stay as it is while the critic learns, or let go of it."""
     for parameter in actor_of(model).parameters():
         parameter.requires_grad_(not held)
-
-
-def save_checkpoint(folder: Path, model: BaseAlgorithm, progress: dict[str, Any]) -> None:
-    """Keep a model, its reward normaliser, its replay buffer and how far it has come."""
-    parameters = model.get_parameters()
-    write_atomically(folder / _TENSORS, lambda file: torch.save(parameters, file))
-    env = model.get_vec_normalize_env()
-    assert isinstance(env, VecNormalize)
-    spread = env.ret_rms
-    progress = progress | {
-        "reward_mean": np.asarray(spread.mean).tolist(),
-        "reward_var": np.asarray(spread.var).tolist(),
-        "reward_count": float(spread.count),
-    }
-    if isinstance(model, OffPolicyAlgorithm):
-        _save_replay(folder / _REPLAY, model.replay_buffer)
-    text = json.dumps(progress, indent=1)
-    write_atomically(folder / _NUMBERS, lambda file: file.write_text(text, encoding="utf-8"))
-
-
-def load_checkpoint(folder: Path, model: BaseAlgorithm) -> dict[str, Any]:
-    """Bring a fresh model to where a checkpoint stands; return how far that is."""
-    progress: dict[str, Any] = json.loads((folder / _NUMBERS).read_text(encoding="utf-8"))
-    model.set_parameters(torch.load(folder / _TENSORS, weights_only=True))
-    model.num_timesteps = progress["steps"]
-    env = model.get_vec_normalize_env()
-    assert isinstance(env, VecNormalize)
-    env.ret_rms.mean = np.array(progress["reward_mean"])
-    env.ret_rms.var = np.array(progress["reward_var"])
-    env.ret_rms.count = progress["reward_count"]
-    if isinstance(model, OffPolicyAlgorithm):
-        _load_replay(folder / _REPLAY, model.replay_buffer)
-    return progress
-
-
-def has_checkpoint(folder: Path) -> bool:
-    """Return whether there is something to go on from."""
-    return (folder / _NUMBERS).exists()
-
-
-_KEPT: Final = ("observations", "next_observations", "actions", "rewards", "dones")
-
-
-def _save_replay(file: Path, buffer: ReplayBuffer | None) -> None:
-    assert buffer is not None
-    end = buffer.buffer_size if buffer.full else buffer.pos
-    arrays = {name: getattr(buffer, name)[:end] for name in _KEPT}
-
-    def write(temporary: Path) -> None:
-        with temporary.open("wb") as stream:
-            np.savez(stream, pos=buffer.pos, full=buffer.full, **arrays)
-
-    write_atomically(file, write)
-
-
-def _load_replay(file: Path, buffer: ReplayBuffer | None) -> None:
-    assert buffer is not None
-    with np.load(file, allow_pickle=False) as kept:
-        for name in _KEPT:
-            getattr(buffer, name)[: len(kept[name])] = kept[name]
-        buffer.pos, buffer.full = int(kept["pos"]), bool(kept["full"])

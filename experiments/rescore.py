@@ -7,8 +7,10 @@ spread over days, and after a change of numbers the same command brings everythi
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -17,20 +19,23 @@ import numpy as np
 import typer
 from pydantic import Field
 
-from baselines.agent import FACTS, PREFIX, SHIPPED, read_agent
-from experiments.agent_config import read_agent_config
+from baselines import POLICIES
+from baselines.agent import FACTS, PREFIX, SHIPPED, agent_folder, fingerprint, read_agent
+from experiments.agent_config import AgentConfig, read_agent_config
 from experiments.agent_file import write_agent
-from experiments.bench import work_off
+from experiments.bench import BenchmarkConfig, check, work_off
 from experiments.engine import Task, exclusive
 from experiments.plan import CURVE, VALIDATED, Plan
 from experiments.records import ORACLE, Cell, origin_of, read_records
-from experiments.report.learned import Table, publish, table_of
+from experiments.report.curves import Zero
+from experiments.report.learned import publish
+from experiments.report.table import LEAST, Table, table_of
 from experiments.yaml_model import read_model
 from mmg_env.config_devices import Count, Label, Model
 from mmg_env.config_file import config_directory
 from mmg_env.errors import InputError
 from mmg_env.splits import split_size
-from mmg_env.system import System, load_system
+from mmg_env.system import load_system
 
 BEGUN: Final = "begun"
 DONE: Final = "done"
@@ -49,17 +54,29 @@ class LearnerConfig(Model):
 class LearnedConfig(Model):
     """What `configs/learned.yaml` says."""
 
-    suites: tuple[Label, ...] = Field(min_length=1, description="What is learned on.")
+    suites: tuple[Label, ...] = Field(min_length=1, description="Names of suites, or YAML files.")
     seeds: Count = Field(description="Training seeds 0, 1, ... of each learner.")
-    splits: dict[Label, Count] = Field(description="Episodes 0, 1, ... of each split.")
+    splits: dict[Label, Annotated[int, Field(strict=True, ge=LEAST)]] = Field(
+        min_length=1, description="Episodes 0, 1, ... of each split."
+    )
     references: tuple[Label, ...] = Field(min_length=1, description="Policies to compare with.")
     learners: dict[Label, LearnerConfig] = Field(description="Learners by name.")
 
 
 @dataclass(frozen=True)
 class Trainee:
-    """One agent: a learner, a suite and a seed."""
+    """One agent: a learner, a suite and a seed.
 
+    Attributes:
+        source: name of the suite, or its file.
+        suite: its name.
+        learner: name of the learner.
+        seed: of its training.
+        how: what the study says of the learner.
+        out: folder of all agents and records.
+    """
+
+    source: str
     suite: str
     learner: str
     seed: int
@@ -77,17 +94,38 @@ class Trainee:
         return str(self.folder / "agent")
 
     @property
+    def file(self) -> str:
+        """Name or file of its configuration."""
+        return self.how.agent or self.how.algorithm
+
+    @property
     def warm_start(self) -> str:
         """The policy that it begins from."""
         return self.how.warm_start.format(suite=self.suite)
 
     @property
+    def config(self) -> AgentConfig:
+        """Its configuration."""
+        return read_agent_config(self.file)
+
+    @property
+    def shown(self) -> str:
+        """The policy that it clones or corrects; empty for none."""
+        residual = self.config.residual
+        return residual.base if residual else self.warm_start
+
+    @cached_property
     def stamp(self) -> str:
-        """What its training follows from: the suite's configuration, and the learner's."""
-        system = load_system(self.suite).config.model_dump_json()
-        learner = read_agent_config(self.how.agent or self.how.algorithm).model_dump_json()
-        told = "\n".join([system, learner, self.how.model_dump_json(), str(self.seed)])
-        return hashlib.sha256(told.encode()).hexdigest()
+        """What its training follows from: the configurations, and an agent that it begins from.
+
+        Code is not covered, nor are the defaults of the configurations, which are code: whether an
+        edit makes other agents is for who makes it to know, who then moves their folders away.
+        """
+        said = (load_system(self.source).config, self.config, self.how)
+        told = [model.model_dump_json(exclude_defaults=True) for model in said]
+        if self.shown not in ("", ORACLE, *POLICIES):
+            told.append(fingerprint(agent_folder(self.shown)))
+        return hashlib.sha256("\n".join([*told, str(self.seed)]).encode()).hexdigest()
 
     @property
     def trained(self) -> bool:
@@ -121,12 +159,14 @@ def rescore(  # noqa: PLR0913 - one parameter per option of the command
             _train(trainees, cores)
         ready = [trainee for trainee in trainees if trainee.trained]
         typer.echo(f"{len(ready)} of {len(trainees)} agents are trained", err=True)
+        sources = dict.fromkeys(trainee.source for trainee in ready)
         tables = [
-            _score(study, name, [t for t in ready if t.suite == name], cores, out)
-            for name in dict.fromkeys(t.suite for t in ready)
+            table
+            for source in sources
+            for table in _score(study, [t for t in ready if t.source == source], cores, out)
         ]
-        rules = {table.suite: _zero_on_val(study, table.suite, cores, out) for table in tables}
-    publish(tables, [t.folder for t in ready], rules, publish_in)
+        zeros = dict(_zero_on_val(study, source, cores, out) for source in sources)
+    publish(tables, [t.folder for t in ready], zeros, publish_in)
     for name in ship or ():
         _ship([trainee for trainee in ready if trainee.learner == name])
 
@@ -142,15 +182,34 @@ def _trainees(
         for name in asked or ():
             if name not in known:
                 raise InputError(f"--{kind}: {name} is not one of {', '.join(known)}")
+    names = _names(study, suites or study.suites)
     for seed in range(study.seeds):
-        for suite in suites or study.suites:
+        for source, suite in names.items():
             for name in learners or study.learners:
-                yield Trainee(suite, name, seed, study.learners[name], out)
+                yield Trainee(source, suite, name, seed, study.learners[name], out)
+
+
+def _names(study: LearnedConfig, sources: Sequence[str]) -> dict[str, str]:
+    """Return the suites' names by source; refuse now what would fail after hours of training."""
+    names: dict[str, str] = {}
+    for source in dict.fromkeys(sources):
+        system = load_system(source)
+        for split, episodes in study.splits.items():
+            plan = {"suite": source, "split": split, "episodes": episodes}
+            check(BenchmarkConfig(policies=study.references, **plan), system)
+        if system.name in names.values():
+            raise InputError(f"suites: two are named {system.name}; folders go by the name")
+        names[source] = system.name
+    for name in {ORACLE, *study.references} & study.learners.keys():
+        raise InputError(f"learners: {name} is a policy; choose another name")
+    return names
 
 
 def _train(trainees: list[Trainee], workers: int) -> None:
     """Train what is not trained, several at a time."""
     missing = [trainee for trainee in trainees if not trainee.trained]
+    for trainee in missing:
+        _make_way(trainee)
     # Demonstrations first, with all processes: all seeds of a suite learn from the same.
     for trainee in {(t.suite, t.learner): t for t in missing}.values():
         _demonstrate(trainee, workers)
@@ -159,26 +218,32 @@ def _train(trainees: list[Trainee], workers: int) -> None:
         typer.echo(f"trained {trained}", err=True)
 
 
+def _make_way(trainee: Trainee) -> None:
+    """Move a folder aside where something else was trained: another suite, learner or start."""
+    folder = trainee.folder
+    if not folder.exists() or _says(folder / BEGUN, trainee.stamp):
+        return
+    places = (folder.with_name(f"{folder.name}.before-{n}") for n in count(1))
+    aside = next(place for place in places if not place.exists())
+    folder.rename(aside)
+    typer.echo(f"{folder}: trained from something else; moved to {aside.name}", err=True)
+
+
 def _demonstrate(trainee: Trainee, workers: int) -> None:
     from experiments.demonstrations import demonstrate
 
-    config = read_agent_config(trainee.how.agent or trainee.how.algorithm)
-    policy = config.residual.base if config.residual else trainee.warm_start
-    if policy:
-        demonstrate(trainee.suite, policy, config.cloning.episodes, workers)
+    if trainee.shown:
+        demonstrate(trainee.source, trainee.shown, trainee.config.cloning.episodes, workers)
 
 
 def _train_one(trainee: Trainee) -> str:
     from experiments.train import begin
 
     how = trainee.how
-    name = how.agent or how.algorithm
-    if not _says(trainee.folder / BEGUN, trainee.stamp) and trainee.folder.exists():
-        shutil.rmtree(trainee.folder)  # of another suite or learner by the same name
     trainee.folder.mkdir(parents=True, exist_ok=True)
     (trainee.folder / BEGUN).write_text(trainee.stamp, encoding="utf-8")
-    place = (trainee.suite, how.algorithm, how.steps, trainee.seed, name, trainee.warm_start)
-    begin(Plan(*place, trainee.folder, 1))
+    place = (trainee.source, how.algorithm, how.steps, trainee.seed, trainee.file)
+    begin(Plan(*place, trainee.warm_start, trainee.folder, 1))
     (trainee.folder / DONE).write_text(trainee.stamp, encoding="utf-8")
     return f"{trainee.learner} on {trainee.suite}, seed {trainee.seed}"
 
@@ -195,40 +260,52 @@ def _ship(trainees: list[Trainee]) -> None:
         trainee = next(t for t in trainees if t.suite == suite and t.seed == best)
         facts, network = agents[best]
         name = f"{suite}-{trainee.learner}"
-        write_agent(SHIPPED / name, facts.model_copy(update={"name": name}), network)
+        write_agent(
+            SHIPPED / name, facts.model_copy(update={"name": name, "suite": suite}), network
+        )
         if (trainee.folder / CURVE).exists():
             shutil.copyfile(trainee.folder / CURVE, SHIPPED / name / CURVE)
         typer.echo(f"shipped {PREFIX}{name}: seed {best}", err=True)
 
 
 def _score(
-    study: LearnedConfig, suite: str, trainees: list[Trainee], workers: int, out: Path
-) -> Table:
-    """Play what is missing of one suite, and return all costs."""
-    system = load_system(suite)
+    study: LearnedConfig, trainees: Sequence[Trainee], workers: int, out: Path
+) -> Iterator[Table]:
+    """Play what is missing of one suite, and yield a table per split."""
+    source = trainees[0].source
+    system = load_system(source)
     policies = [*study.references, ORACLE, *(trainee.policy for trainee in trainees)]
-    cells = [
-        Cell(suite, split, episode, policy)
+    cells = {
+        split: [Cell(system.name, split, n, policy) for n in range(episodes) for policy in policies]
         for split, episodes in study.splits.items()
-        for episode in range(episodes)
-        for policy in policies
-    ]
-    work_off(_tasks(system, cells, out), workers)
-    records = list(read_records(out, cells))
-    names = {trainee.policy: (trainee.learner, trainee.seed) for trainee in trainees}
-    return table_of(system, study.references, names, records)
+    }
+    work_off(_tasks(source, [cell for part in cells.values() for cell in part], out), workers)
+    agents: dict[str, dict[int, str]] = {}
+    for trainee in trainees:
+        agents.setdefault(trainee.learner, {})[trainee.seed] = trainee.policy
+    for part in cells.values():
+        yield table_of(system, study.references, agents, list(read_records(out, part)))
 
 
-def _zero_on_val(study: LearnedConfig, suite: str, workers: int, out: Path) -> tuple[float, str]:
-    """Return what the score's zero costs on val, where learners are watched, and the currency."""
-    system = load_system(suite)
+def _zero_on_val(study: LearnedConfig, source: str, workers: int, out: Path) -> tuple[str, Zero]:
+    """Return a suite's name, and what the score's zero costs on val, where learners are watched.
+
+    Raises:
+        InputError: it failed on an episode.
+    """
+    system, policy = load_system(source), study.references[0]
     episodes = min(VALIDATED, split_size(system, "val") or VALIDATED)
-    cells = [Cell(suite, "val", episode, study.references[0]) for episode in range(episodes)]
-    work_off(_tasks(system, cells, out), workers)
-    costs = [record["cost"] for record in read_records(out, cells)]
-    return float(np.mean(costs)), system.config.currency
+    cells = [Cell(system.name, "val", episode, policy) for episode in range(episodes)]
+    work_off(_tasks(source, cells, out), workers)
+    costs = [record["cost"] for record in read_records(out, cells) if record["status"] == "ok"]
+    if len(costs) < episodes:
+        failed = f"{policy} failed on {episodes - len(costs)} of {episodes} episodes of val"
+        raise InputError(f"{system.name}: {failed}, so curves have no level to compare with")
+    return system.name, Zero(policy, float(np.mean(costs)), system.config.currency)
 
 
-def _tasks(system: System, cells: list[Cell], out: Path) -> list[Task]:
+def _tasks(source: str, cells: Sequence[Cell], out: Path) -> list[Task]:
+    """Return the cells of a suite as tasks, which load it from its source."""
+    system = load_system(source)
     origins = {policy: origin_of(system, policy) for policy in {cell.policy for cell in cells}}
-    return [Task(cell, system.name, out, origins[cell.policy]) for cell in cells]
+    return [Task(cell, source, out, origins[cell.policy]) for cell in cells]

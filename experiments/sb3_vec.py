@@ -41,6 +41,7 @@ class CommunityVecEnv(VecEnv):
         self.env = env
         super().__init__(env.num_envs, env.single_observation_space, env.single_action_space)
         self._actions: NDArray[Any] = np.zeros(env.action_space.shape or (), np.float32)
+        self._last: tuple[NDArray[np.bool_], Any] = (np.zeros(env.num_envs, bool), {})
 
     def reset(self) -> Array:
         """Begin an episode in every slot."""
@@ -56,6 +57,7 @@ class CommunityVecEnv(VecEnv):
     def step_wait(self) -> Stepped:
         """Play one step."""
         observations, rewards, _, truncated, info = self.env.step(self._actions)
+        self._last = truncated, info
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for slot in np.flatnonzero(truncated).tolist():
             infos[slot]["terminal_observation"] = info["final_obs"][slot]
@@ -63,8 +65,12 @@ class CommunityVecEnv(VecEnv):
 
     def constraints(self) -> NDArray[np.float64]:
         """Return the safety channel of the last step, (slots, 4), in the order of its names."""
-        batch = self.env.batch
-        return np.column_stack(list(safety_channel(batch.flows, batch.system.dt_h).values()))
+        batch, (ended, info) = self.env.batch, self._last
+        channel = safety_channel(batch.flows, batch.system.dt_h)
+        if ended.any():  # a new episode stands in the batch; what was played is told beside it
+            told = info["final_info"]["constraints"]
+            channel = {name: np.where(ended, told[name], now) for name, now in channel.items()}
+        return np.column_stack(list(channel.values()))
 
     def close(self) -> None:
         """End the threads."""
@@ -122,7 +128,8 @@ class Multiplier(VecEnvWrapper):
     """The reward less a price times a constraint.
 
     Attributes:
-        price: currency per unit of the constraint; the trainer raises and lowers it.
+        price: currency per unit of the constraint; the trainer raises and lowers it. It is scaled
+            as the reward is.
         suffered: sum of the constraint since it was last set to 0.
         episodes: episodes that ended since then.
     """
@@ -132,6 +139,7 @@ class Multiplier(VecEnvWrapper):
         super().__init__(venv)
         self._channel = channel
         self._column = column
+        self._scale = channel.env.system.config.reward_scale
         self.price = 0.0
         self.suffered = 0.0
         self.episodes = 0
@@ -146,7 +154,17 @@ class Multiplier(VecEnvWrapper):
         amounts = self._channel.constraints()[:, self._column]
         self.suffered += float(amounts.sum())
         self.episodes += int(dones.sum())
-        return observations, rewards - (self.price * amounts).astype(np.float32), dones, infos
+        tax = (self._scale * self.price * amounts).astype(np.float32)
+        return observations, rewards - tax, dones, infos
+
+
+def multiplier_of(env: VecEnv | None) -> Multiplier | None:
+    """Return the multiplier among the wrappers of an environment, if there is one."""
+    while isinstance(env, VecEnvWrapper):
+        if isinstance(env, Multiplier):
+            return env
+        env = env.venv
+    return None
 
 
 class Correction(VecEnvWrapper):

@@ -5,6 +5,7 @@ is on `val` alone, by playing its episodes to the end; what is kept is the best 
 """
 
 import joblib
+import numpy as np
 import torch
 import typer
 from stable_baselines3.common.logger import configure
@@ -13,23 +14,16 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 from baselines.agent import Network
 from experiments.agent_config import AgentConfig, read_agent_config
 from experiments.apart import OwnScales
+from experiments.checkpoint import load_checkpoint
 from experiments.cloning import clone
 from experiments.demonstrations import Demonstrations, demonstrate
 from experiments.engine import exclusive
 from experiments.forecaster import learn_forecast
-from experiments.learners import (
-    actor_of,
-    has_checkpoint,
-    hold_actor,
-    load_checkpoint,
-    make_model,
-    network_of,
-)
-from experiments.plan import AGENT, Plan
+from experiments.learners import make_model, network_of
+from experiments.plan import AGENT, CHECKPOINT, Plan, must_continue, must_suit
 from experiments.sb3_vec import CommunityVecEnv, Correction, Multiplier, Savings
 from experiments.team_vec import TeamVecEnv
-from experiments.watch import CHECKPOINT, Watch
-from mmg_env.errors import InputError
+from experiments.watch import Watch
 from mmg_env.info import safety_channel
 from mmg_env.system import System, load_system
 from mmg_env.vector import CommunityVectorEnv
@@ -39,20 +33,12 @@ def begin(plan: Plan) -> None:
     """Read the learner's file and train it, alone in its folder.
 
     Raises:
-        InputError: the file says another algorithm, or the folder is taken.
+        InputError: what is asked for does not go together, or the folder is taken.
     """
     config = read_agent_config(plan.agent)
-    if config.algorithm != plan.algorithm:
-        told = f"{plan.agent} says algorithm: {config.algorithm}"
-        raise InputError(f"--algo: {plan.algorithm}, but {told}")
-    if config.team and (config.residual or config.constraint or plan.warm_start):
-        raise InputError(
-            f"{plan.agent}: a team has no residual, constraint or --warm-start: agents see too "
-            "little to do what a planner of the whole community does"
-        )
-    if config.team == "independent" and config.algorithm != "ppo":
-        raise InputError(f"{plan.agent}: agents that learn independently need algorithm: ppo")
+    must_suit(plan, config)
     with exclusive(plan.out):
+        must_continue(plan, config)
         if config.algorithm == "forecast":
             learn_forecast(plan, config.fitting)
         else:
@@ -60,38 +46,41 @@ def begin(plan: Plan) -> None:
 
 
 def learn(plan: Plan, config: AgentConfig) -> float:
-    """Do what `mmg train` is asked for; return the best mean cost on val."""
+    """Do what `mmg train` is asked for; return the mean cost on val of the agent that is kept."""
     torch.set_num_threads(1)  # the networks are small: more threads only wait for each other
     system = load_system(plan.suite)
     shown = _demonstrations(plan, config)
     base = _base(system, config, shown, plan.seed)
-    env = _environment(plan, config, system, base)
-    model = make_model(config, system, env, plan.seed)
-    model.set_logger(configure(str(plan.out / "log"), ["csv", "tensorboard"]))
+    model = make_model(config, system, _environment(config, system, base), plan.seed)
     watch = Watch(plan, config, system, base)
-    if has_checkpoint(plan.out / CHECKPOINT):
+    resumed = (plan.out / CHECKPOINT).exists()
+    if resumed:
         watch.resume(load_checkpoint(plan.out / CHECKPOINT, model))
     elif shown is not None and config.residual is None:
-        loss, held_out = clone(actor_of(model), shown, config.cloning, plan.seed)
+        loss, held_out = clone(model, shown, config.cloning, plan.seed)
         typer.echo(f"cloned {plan.warm_start}: loss {loss:.4f}, held out {held_out:.4f}")
-    watch.look(model)
-    if config.algorithm != "bc" and model.num_timesteps < plan.steps:
-        held = config.critic_first if plan.warm_start and config.residual is None else 0
-        for until, hold in ((held, True), (plan.steps, False)):
-            hold_actor(model, hold)
-            left = min(until, plan.steps) - model.num_timesteps
-            if left > 0:
-                model.learn(left, callback=watch, reset_num_timesteps=False)
+    model.set_random_seed(_fresh_seed(plan.seed, model.num_timesteps))
+    log = plan.out / "log" / f"{model.num_timesteps}"
+    model.set_logger(configure(str(log), ["csv", "tensorboard"]))
+    if not resumed:
         watch.look(model)
-    typer.echo(f"best on val: {watch.best:,.2f} {system.config.currency}; {plan.out / AGENT}")
-    return watch.best
+    left = plan.steps - model.num_timesteps
+    if config.algorithm != "bc" and left > 0:
+        model.learn(left, callback=watch, reset_num_timesteps=False)
+        watch.look(model)
+    _, cost = watch.best
+    typer.echo(f"best on val: {cost:,.2f} {system.config.currency}; {plan.out / AGENT}")
+    return cost
+
+
+def _fresh_seed(seed: int, steps: int) -> int:
+    """Return a seed of its own for every learner and every start: no episode is played twice."""
+    return int(np.random.SeedSequence([seed, steps]).generate_state(1)[0])
 
 
 def _demonstrations(plan: Plan, config: AgentConfig) -> Demonstrations | None:
     """Return what is cloned, if anything is."""
     policy = config.residual.base if config.residual else plan.warm_start
-    if config.algorithm == "bc" and not policy:
-        raise InputError("--algo bc: name the policy that is cloned with --warm-start")
     if not policy:
         return None
     return demonstrate(
@@ -108,24 +97,20 @@ def _base(
     env = CommunityVecEnv(CommunityVectorEnv(1, system, autoreset_mode="SAME_STEP"))
     imitator = config.model_copy(update={"algorithm": "bc", "settings": {}})
     model = make_model(imitator, system, env, seed)
-    clone(actor_of(model), shown, config.cloning, seed)
+    clone(model, shown, config.cloning, seed)
     return network_of(model, config.activation)
 
 
-def _environment(
-    plan: Plan, config: AgentConfig, system: System, base: Network | None
-) -> VecNormalize:
+def _environment(config: AgentConfig, system: System, base: Network | None) -> VecNormalize:
     """Return the batch that is learned on: savings for reward, scaled by how they spread."""
     batch = CommunityVectorEnv(config.envs, system, "train", autoreset_mode="SAME_STEP")
     gamma = float(config.settings.get("gamma", 0.99))
     if config.team:
         team = TeamVecEnv(batch)
-        team.seed(plan.seed * 1_000_003)
         if config.team == "independent":
             return OwnScales(team, len(team.team), gamma)
         return VecNormalize(team, norm_obs=False, gamma=gamma)
     community = CommunityVecEnv(batch)
-    community.seed(plan.seed * 1_000_003)  # no two seeds share an episode's slot
     env: VecEnv = Savings(community)
     if config.constraint is not None:
         names = list(safety_channel(batch.batch.flows, system.dt_h))

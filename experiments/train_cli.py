@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from mmg_env.errors import InputError
+from mmg_env.system import load_system
 
 
 def train(  # noqa: PLR0913 - one parameter per option of the command
@@ -25,8 +26,8 @@ def train(  # noqa: PLR0913 - one parameter per option of the command
     except ImportError as error:
         raise InputError(f"mmg train: {error.name} is missing; pip install '.[rl]'") from None
 
-    name = agent or algo
-    folder = out or Path("results/train") / suite / f"{Path(name).stem}-{seed}"
+    name = agent or ("ppo_clone" if algo == "ppo" and warm_start else algo)
+    folder = out or Path("results/train") / f"{_told(suite, name, warm_start)}-{seed}"
     begin(Plan(suite, algo, steps, seed, name, warm_start, folder, workers))
 
 
@@ -48,8 +49,14 @@ def tune(  # noqa: PLR0913 - one parameter per option of the command
     except ImportError as error:
         raise InputError(f"mmg tune: {error.name} is missing; pip install '.[rl]'") from None
 
-    name = agent or algo
-    folder = out or Path("results/tune") / suite / Path(name).stem
+    name = agent or ("ppo_clone" if algo == "ppo" and warm_start else algo)
+    folder = out or Path("results/tune") / _told(suite, name, warm_start)
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"--out: {folder} is not empty; name a new folder")
     run(Search(Plan(suite, algo, steps, seed, name, warm_start, folder, None), trials))
+
+
+def _told(suite: str, agent: str, warm_start: str) -> str:
+    """Return the path of a folder that says what is trained in it."""
+    beginning = f"-from-{Path(warm_start).name}" if warm_start else ""
+    return f"{load_system(suite).name}/{Path(agent).stem}{beginning}"

@@ -19,12 +19,14 @@ import yaml
 
 from experiments.agent_config import AgentConfig, read_agent_config
 from experiments.engine import exclusive
-from experiments.plan import Plan
+from experiments.plan import Plan, must_suit
 from experiments.records import write_atomically
 from experiments.train import learn
+from mmg_env.errors import InputError
 
 BEST: Final = "best.yaml"
 TRIALS: Final = "trials.csv"
+TUNED: Final = ("ppo", "sac", "td3", "tqc")
 COLUMNS: Final = ("trial", "val_cost", "steps", "seconds", "settings")
 
 
@@ -65,6 +67,9 @@ def tune(search: Search) -> None:
     """Run the trials, one after another; write each as it ends, and the best settings so far."""
     plan = search.plan
     config = read_agent_config(plan.agent)
+    must_suit(plan, config)
+    if config.algorithm not in TUNED:
+        raise InputError(f"--algo: {config.algorithm} has nothing to tune; {', '.join(TUNED)} have")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=plan.seed))
     rows: list[dict[str, Any]] = []

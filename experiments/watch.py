@@ -1,31 +1,34 @@
 """What watches over training: evaluation on `val`, the best agent, the curve, the checkpoint."""
 
 import time
-from typing import Any, Final, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import numpy as np
 import typer
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
-from baselines.agent import Facts, Network, interface_of
+from baselines.agent import Facts, Network, interface_of, read_agent
 from experiments.agent_config import AgentConfig
 from experiments.agent_file import write_agent, write_curve
+from experiments.checkpoint import save_checkpoint
 from experiments.evaluation import acting, costs_on
-from experiments.learners import network_of, save_checkpoint, spread_actions, squash_of
-from experiments.plan import AGENT, CURVE, VALIDATED, Plan
-from experiments.sb3_vec import Multiplier
+from experiments.learners import hold_actor, network_of, spread_actions, squash_of
+from experiments.plan import AGENT, CHECKPOINT, CURVE, VALIDATED, Plan
+from experiments.sb3_vec import multiplier_of
 from mmg_env.splits import split_size
 from mmg_env.system import System
-
-CHECKPOINT: Final = "checkpoint"
 
 
 class Watch(BaseCallback):
     """Evaluates on val, keeps the best agent, writes the curve and the checkpoint.
 
+    The best agent is the cheapest on val; under a constraint, the cheapest of those that keep it,
+    or the one that comes nearest.
+
     Attributes:
-        best: mean cost on val of the best agent so far.
+        best: by how much the best agent so far violates the constraint on val, and its mean cost.
     """
 
     def __init__(
@@ -33,7 +36,7 @@ class Watch(BaseCallback):
     ) -> None:
         """Prepare; nothing is evaluated yet."""
         super().__init__()
-        self.best = np.inf
+        self.best = (np.inf, np.inf)
         self._plan, self._config, self._system, self._base = plan, config, system, base
         self._episodes = min(VALIDATED, split_size(system, "val") or VALIDATED)
         self._rows: list[dict[str, float]] = []
@@ -47,10 +50,15 @@ class Watch(BaseCallback):
             return "team"
         return "residual" if self._config.residual else "network"
 
+    @property
+    def _cloned(self) -> bool:
+        return bool(self._plan.warm_start) and self._config.residual is None
+
     def resume(self, progress: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
-        self.best, self._before = progress["best"], progress["wall_s"]
-        self._rows = progress["curve"]
+        """Go on from a checkpoint, and from the agent that is kept, which may be newer."""
+        kept = read_agent(self._plan.out / AGENT)[0].training
+        self.best = (kept["val_violation"], kept["val_cost"])
+        self._rows, self._before = progress["curve"], progress["wall_s"]
         self._next = progress["steps"] + self._config.evaluate_every
 
     def _on_step(self) -> bool:
@@ -64,17 +72,13 @@ class Watch(BaseCallback):
             first, last = self._config.log_std
             done = min(1.0, self.num_timesteps / max(1, self._plan.steps))
             spread_actions(self.model, first + done * (last - first))
+        if self._cloned:
+            hold_actor(self.model, self.num_timesteps < self._config.critic_first)
 
     def _on_rollout_end(self) -> None:
-        if self._config.constraint is not None:
-            self._move_price(self.training_env)
-
-    def _move_price(self, env: Any) -> None:
         """Raise the price of the constraint where it is violated, lower it where it is kept."""
-        constraint = self._config.constraint
-        while not isinstance(env, Multiplier):
-            env = env.venv
-        if constraint is None or env.episodes == 0:
+        constraint, env = self._config.constraint, multiplier_of(self.training_env)
+        if constraint is None or env is None or env.episodes == 0:
             return
         excess = env.suffered / env.episodes - constraint.limit
         env.price = max(0.0, env.price + constraint.step * excess)
@@ -89,21 +93,23 @@ class Watch(BaseCallback):
         act = acting(self._system, self._kind, network, self._base, scale)
         costs, channel = costs_on(self._system, "val", self._episodes, act)
         wall_s = self._before + time.perf_counter() - self._began
-        row = {"steps": float(model.num_timesteps), "wall_s": wall_s, "val_cost": costs.mean()}
+        cost = float(costs.mean())
+        row = {"steps": float(model.num_timesteps), "wall_s": wall_s, "val_cost": cost}
         row |= {name: float(amount.mean()) for name, amount in channel.items()}
-        self._rows.append(row)
-        if costs.mean() < self.best:
-            self.best = float(costs.mean())
+        self._rows = [*(r for r in self._rows if r["steps"] != row["steps"]), row]
+        found = (self._violation(row), cost)
+        if found < self.best:
+            self.best = found
             write_agent(self._plan.out / AGENT, self._facts(model, wall_s), network)
         write_curve(self._plan.out / CURVE, self._rows)
-        progress = {
-            "steps": model.num_timesteps,
-            "best": self.best,
-            "wall_s": wall_s,
-            "curve": self._rows,
-        }
+        progress = {"steps": model.num_timesteps, "wall_s": wall_s, "curve": self._rows}
         save_checkpoint(self._plan.out / CHECKPOINT, model, progress)
-        typer.echo(f"{model.num_timesteps:>9,} steps {wall_s:7.0f} s  val {costs.mean():,.2f}")
+        typer.echo(f"{model.num_timesteps:>9,} steps {wall_s:7.0f} s  val {cost:,.2f}")
+
+    def _violation(self, row: Mapping[str, float]) -> float:
+        """Return by how much the mean of val is above what the constraint tolerates."""
+        constraint = self._config.constraint
+        return 0.0 if constraint is None else max(0.0, row[constraint.channel] - constraint.limit)
 
     def _facts(self, model: BaseAlgorithm, wall_s: float) -> Facts:
         residual = self._config.residual
@@ -125,7 +131,8 @@ class Watch(BaseCallback):
                 "config": self._config.model_dump(mode="json"),
                 "steps": model.num_timesteps,
                 "wall_s": round(wall_s, 1),
-                "val_cost": self.best,
+                "val_cost": self.best[1],
+                "val_violation": self.best[0],
                 "val_episodes": self._episodes,
             },
         )

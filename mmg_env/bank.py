@@ -48,8 +48,12 @@ class Bank:
         self._episodes: dict[int, Episode] = {}
 
     def numbered(self, slot: int, split: str, index: int) -> int:
-        """Return the row of episode `index` of a split, sampled if it is not there yet."""
-        if index >= self._kept:
+        """Return the row of episode `index` of a split, sampled if it is not there yet.
+
+        Raises:
+            InputError: the split has no such episode.
+        """
+        if not 0 <= index < self._kept:
             return self.given(slot, sample_episode(self._system, split, index))
         row = self._slots + index
         if row not in self._episodes:

@@ -8,9 +8,23 @@ import numpy as np
 import pytest
 
 from baselines import POLICIES, policy_named
-from baselines.agent import FACTS, WEIGHTS, Facts, Network, fingerprint, interface_of, read_agent
+from baselines.agent import (
+    FACTS,
+    PREFIX,
+    WEIGHTS,
+    Facts,
+    Network,
+    agent_folder,
+    fingerprint,
+    interface_of,
+    must_fit,
+    read_agent,
+    shipped_agents,
+)
 from experiments.agent_file import write_agent
 from mmg_env import CommunityEnv, InputError, load_system, rollout
+from mmg_env.observation import ObservationCodec
+from mmg_env.system import build_system
 
 
 @cache
@@ -98,8 +112,23 @@ def test_a_residual_agent_corrects_its_base(tmp_path):
 
 def test_an_agent_is_refused_by_a_system_with_other_entries(tmp_path):
     folder = write(tmp_path, shipped("tiny"), random_network(shipped("tiny")))
-    with pytest.raises(InputError, match=r"s1_3mg has other observations or actions"):
+    with pytest.raises(InputError, match=r"s1_3mg has other observations, actions or steps"):
         policy_named(str(folder))(shipped("s1_3mg"))
+
+
+def test_an_agent_is_refused_by_a_system_of_another_clock(tmp_path):
+    hourly = shipped("tiny")
+    quarters = build_system(hourly.config.model_copy(update={"dt_h": 0.25}))
+    assert ObservationCodec(quarters).names == ObservationCodec(hourly).names
+    folder = write(tmp_path, hourly, random_network(hourly))
+    with pytest.raises(InputError, match="other observations, actions or steps"):
+        policy_named(str(folder))(quarters)
+
+
+@pytest.mark.parametrize("name", shipped_agents())
+def test_a_shipped_agent_fits_its_suite(name):
+    facts, _ = read_agent(agent_folder(PREFIX + name))
+    must_fit(facts, shipped(facts.suite))
 
 
 def test_nothing_is_unpickled(tmp_path):

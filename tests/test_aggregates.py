@@ -23,8 +23,9 @@ from experiments.aggregates import (
     probability_of_improvement,
     two_level_difference,
     two_level_interval,
+    two_level_ratio,
 )
-from experiments.statistics import RESAMPLES, Interval, mean_difference
+from experiments.statistics import RESAMPLES, Interval, mean_difference, ratio_interval
 
 NUMBERS = st.floats(-1e4, 1e4)
 P_VALUES = st.lists(st.floats(0.0, 1.0), max_size=8)
@@ -235,6 +236,40 @@ def test_many_seeds_mend_the_coverage(monkeypatch: pytest.MonkeyPatch) -> None:
     draw = rng(9)
     found = [two_level_interval(learned(draw, 30, 40, 1.0, 1.0), draw) for _ in range(300)]
     assert 0.90 <= np.mean([interval.low <= 0.0 <= interval.high for interval in found]) <= 0.98
+
+
+def test_the_ratio_of_one_seed_is_that_of_the_benchmark() -> None:
+    draw = rng(19)
+    whole = draw.normal(4.0, 2.0, 40)
+    part = 0.5 * whole + draw.normal(0.0, 0.2, 40)
+    expected = ratio_interval(part, whole, rng(1))
+    found = two_level_ratio(part[np.newaxis], whole, rng(2))
+    assert found == pytest.approx(expected, abs=0.05 * width(expected))
+    # Drawing the numerators alone takes what both share for doubt.
+    assert 3.0 * width(found) < width(two_level_interval(part[np.newaxis] / whole.mean(), rng()))
+
+
+def test_the_ratio_of_equals_is_one_without_doubt() -> None:
+    whole = rng(20).normal(4.0, 1.0, 31)
+    assert two_level_ratio(whole[np.newaxis], whole, rng()) == Interval(1.0, 1.0, 1.0)
+
+
+def test_the_spread_of_seeds_widens_a_ratio() -> None:
+    whole = rng(21).normal(4.0, 1.0, 40)
+    shares = np.linspace(0.2, 0.8, 5)[:, np.newaxis]
+    found = two_level_ratio(shares * whole, whole, rng())
+    # Episodes cancel out, so it is the interval of the seeds' shares.
+    expected = two_level_interval(np.repeat(shares, 40, axis=1), rng(1))
+    assert found == pytest.approx(expected, abs=0.03 * width(expected))
+
+
+def test_a_ratio_to_nothing_is_unknown() -> None:
+    part = np.ones((2, 4))
+    assert np.isnan(two_level_ratio(part, np.array([1.0, -1.0, 1.0, -1.0]), rng())).all()
+    unbounded = two_level_ratio(part, np.array([4.0, -1.0, 1.0, -1.0]), rng())
+    assert unbounded == pytest.approx((4.0 / 3.0, np.nan, np.nan), nan_ok=True)
+    alone = two_level_ratio(part[:, :1], np.array([2.0]), rng())
+    assert alone == pytest.approx((0.5, np.nan, np.nan), nan_ok=True)
 
 
 # p-values

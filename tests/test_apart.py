@@ -16,11 +16,12 @@ from baselines.agent import read_agent
 from baselines.team import Team
 from experiments.agent_config import AgentConfig, read_agent_config
 from experiments.apart import Apart, OwnAdvantages, OwnScales, Stacked
+from experiments.checkpoint import load_checkpoint
 from experiments.cli import app
 from experiments.evaluation import acting, costs_on
-from experiments.learners import actor_of, load_checkpoint, make_model, network_of
+from experiments.learners import actor_of, make_model, network_of
+from experiments.plan import CHECKPOINT
 from experiments.team_vec import TeamVecEnv
-from experiments.watch import CHECKPOINT
 from mmg_env import CommunityEnv, CommunityVectorEnv, load_system, rollout
 
 SMALL = {

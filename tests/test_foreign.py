@@ -7,6 +7,7 @@ import pytest
 import torch
 from sb3_contrib import TQC
 from stable_baselines3 import PPO, SAC, TD3
+from stable_baselines3.common.torch_layers import FlattenExtractor
 from typer.testing import CliRunner
 
 from baselines import policy_named
@@ -19,6 +20,24 @@ from mmg_env import CommunityEnv, InputError, load_system
 @cache
 def shipped(name):
     return load_system(name)
+
+
+class Doubling(FlattenExtractor):
+    """Features that are not the observations themselves, though as many."""
+
+    def forward(self, observations):
+        return 2.0 * super().forward(observations)
+
+
+class Dropping(FlattenExtractor):
+    """Fewer features than observations."""
+
+    def __init__(self, space):
+        super().__init__(space)
+        self._features_dim -= 1
+
+    def forward(self, observations):
+        return super().forward(observations)[:, 1:]
 
 
 def saved(folder, kind, **fields):
@@ -47,6 +66,24 @@ def test_the_activation_is_that_of_the_model(tmp_path):
     assert read_agent(tmp_path / "agents" / folder.split("/")[-1])[0].activation == "relu"
 
 
+@pytest.mark.parametrize("kind", [PPO, SAC])
+@pytest.mark.parametrize("activation", ["ELU", "LeakyReLU", "GELU"])
+def test_a_model_with_another_activation_is_refused(tmp_path, kind, activation):
+    kwargs = {"net_arch": [8], "activation_fn": getattr(torch.nn, activation)}
+    _, file = saved(tmp_path, kind, policy_kwargs=kwargs)
+    with pytest.raises(InputError, match=rf"\.zip: .*{activation}; allowed.*: Tanh, ReLU"):
+        adopt(file, shipped("tiny"), tmp_path / "agents", trusted=True)
+    assert not (tmp_path / "agents").exists()
+
+
+@pytest.mark.parametrize("extractor", [Doubling, Dropping])
+def test_a_model_that_does_more_than_its_network_is_refused(tmp_path, extractor):
+    kwargs = {"net_arch": [8], "features_extractor_class": extractor}
+    _, file = saved(tmp_path, PPO, policy_kwargs=kwargs)
+    with pytest.raises(InputError, match="its network alone does not give its actions"):
+        adopt(file, shipped("tiny"), tmp_path / "agents", trusted=True)
+
+
 def test_nothing_is_unpickled_without_trust(tmp_path, monkeypatch):
     _, file = saved(tmp_path, PPO)
     touched = []
@@ -71,7 +108,7 @@ def test_bench_asks_for_trust_and_then_scores(tmp_path):
 
 def test_a_model_of_another_system_is_refused(tmp_path):
     _, file = saved(tmp_path, PPO)
-    with pytest.raises(InputError, match="takes 85 observations"):
+    with pytest.raises(InputError, match=r"takes observations \(85,\) and gives actions \(1,\)"):
         adopt(file, shipped("s2_crh"), tmp_path / "agents", trusted=True)
 
 

@@ -6,11 +6,19 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from pydantic import Field
 from typer.testing import CliRunner
 
 from baselines.agent import read_agent
+from experiments.agent_config import AgentConfig
+from experiments.agent_file import write_agent
 from experiments.aggregates import two_level_difference
 from experiments.cli import app
+from experiments.engine import live_through
+from experiments.records import Cell, read_record
+from experiments.report.words import amount
+from experiments.rescore import LearnerConfig, Trainee
+from mmg_env.config_file import config_directory
 from mmg_env.errors import InputError
 
 LEARNER = {
@@ -66,7 +74,29 @@ def test_it_trains_scores_and_publishes(tmp_path):
     saved = two_level_difference(
         costs("tuned_rule"), costs("small"), np.random.default_rng(0)
     ).value
-    assert f"{saved:,.0f} (".replace(",", " ") in page
+    assert f"{amount(saved)} (" in page
+    for picture in ("curves.png", "profiles.png"):
+        assert (place / picture).read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_seeds_and_episodes_that_are_written_are_the_real_ones(tmp_path, monkeypatch):
+    def failing(system, cell):
+        if (cell.policy, cell.episode) == ("mpc", 0) or ("small-0" in cell.policy):
+            raise RuntimeError("no")
+        return live_through(system, cell)
+
+    run(tmp_path, "--train", splits={"shift": 2})
+    monkeypatch.setattr("experiments.engine.live_through", failing)
+    done = run(tmp_path, "--publish", str(tmp_path / "published"), splits={"test": 4})
+    assert done.exit_code == 0, done.output
+    rows = pq.read_table(tmp_path / "published" / "costs.parquet").to_pylist()
+    assert {row["episode"] for row in rows} == {1, 2, 3}
+    assert {row["seed"] for row in rows if row["policy"] == "small"} == {1}
+    page = (tmp_path / "published" / "tables.md").read_text()
+    assert "Left out: episode 0, where mpc failed; small, seed 0, which failed on 3 of 3" in page
+    record = Cell("tiny", "test", 2, "tuned_rule").file(tmp_path / "out")
+    found = [r["cost"] for r in rows if (r["policy"], r["episode"]) == ("tuned_rule", 2)]
+    assert found == [read_record(record)["cost"]]
 
 
 def test_what_stands_is_neither_trained_nor_played_again(tmp_path):
@@ -88,6 +118,86 @@ def test_a_learner_that_was_changed_is_trained_anew(tmp_path, monkeypatch):
     assert "trained small" in run(tmp_path, "--train", "--seeds", "1").output
     _, network = read_agent(tmp_path / "out" / "agents" / "tiny" / "small-0" / "agent")
     assert network.layers[0][1].shape == (9,)
+
+
+def test_a_folder_of_another_training_is_moved_aside(tmp_path, monkeypatch):
+    run(tmp_path, "--train", "--seeds", "1")
+    place = tmp_path / "out" / "agents" / "tiny"
+    for n, width in enumerate((9, 7), start=1):
+        before = (place / "small-0" / "agent" / "weights.npz").read_bytes()
+        monkeypatch.setitem(LEARNER, "network", [width])
+        again = run(tmp_path, "--train", "--seeds", "1")
+        assert f"moved to small-0.before-{n}" in again.stderr
+        kept = place / f"small-0.before-{n}" / "agent" / "weights.npz"
+        assert kept.read_bytes() == before
+
+
+def test_a_stamp_outlives_a_new_field(tmp_path, monkeypatch):
+    class Newer(AgentConfig):
+        patience: int = Field(3, description="New.")
+
+    trainee = ("tiny", "tiny", "ppo", 0, LearnerConfig(algorithm="ppo", steps=1), tmp_path)
+    before = Trainee(*trainee).stamp
+    newer = Newer(**AgentConfig(algorithm="ppo").model_dump(exclude_unset=True))
+    older = AgentConfig(algorithm="ppo")
+    monkeypatch.setattr("experiments.rescore.read_agent_config", lambda _: older)
+    expected = Trainee(*trainee).stamp
+    assert expected != before  # what the shipped learner says is in it
+    monkeypatch.setattr("experiments.rescore.read_agent_config", lambda _: newer)
+    assert Trainee(*trainee).stamp == expected
+
+
+def test_a_stamp_covers_the_agent_that_is_cloned(tmp_path):
+    run(tmp_path, "--train", "--seeds", "1")
+    folder = tmp_path / "out" / "agents" / "tiny" / "small-0" / "agent"
+    how = LearnerConfig(algorithm="bc", warm_start=str(folder), steps=0)
+    trainee = ("tiny", "tiny", "bc", 0, how, tmp_path)
+    before = Trainee(*trainee).stamp
+    facts, network = read_agent(folder)
+    write_agent(folder, facts.model_copy(update={"name": "another"}), network)
+    assert Trainee(*trainee).stamp != before
+
+
+def test_a_suite_may_be_a_file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    tiny = (config_directory() / "suites" / "tiny.yaml").read_text()
+    file.write_text(yaml.safe_dump(yaml.safe_load(tiny) | {"name": "mine"}))
+    done = run(tmp_path, "--train", "--seeds", "1", suites=[str(file)])
+    assert done.exit_code == 0, done.output
+    assert "failed" not in done.output
+    assert "### mine, test, 4 episodes" in done.stdout
+    assert (tmp_path / "out" / "agents" / "mine" / "small-0" / "agent").is_dir()
+
+
+def test_what_would_fail_after_training_is_refused_before(tmp_path):
+    def refusal(**fields):
+        return str(run(tmp_path, "--train", **fields).exception)
+
+    assert "splits.test" in refusal(splits={"test": 1})
+    assert 'no split "tset"' in refusal(splits={"tset": 4})
+    assert "is more than" in refusal(splits={"test": 10**6})
+    assert 'no policy "mcp"' in refusal(references=["mcp"])
+    assert "two are named tiny" in refusal(
+        suites=["tiny", str(config_directory() / "suites" / "tiny.yaml")]
+    )
+    how = {"algorithm": "ppo", "steps": 200}
+    assert "mpc is a policy" in refusal(learners={"mpc": how})
+    assert not (tmp_path / "out" / "agents").exists()
+
+
+def test_a_zero_that_fails_on_val_is_told(tmp_path, monkeypatch):
+    def failing(system, cell):
+        if (cell.split, cell.episode) in (("val", 3), ("val", 5)):
+            raise RuntimeError("no")
+        return live_through(system, cell)
+
+    run(tmp_path, "--train", "--seeds", "1")
+    for file in (tmp_path / "out" / "records").rglob("val/**/*.parquet"):
+        file.unlink()
+    monkeypatch.setattr("experiments.engine.live_through", failing)
+    refused = run(tmp_path, "--seeds", "1").exception
+    assert isinstance(refused, InputError)
+    assert "tuned_rule failed on 2 of " in str(refused)
 
 
 def test_without_train_it_scores_what_there_is(tmp_path):

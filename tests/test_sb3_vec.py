@@ -4,10 +4,11 @@ from functools import cache
 
 import numpy as np
 import pytest
+from stable_baselines3.common.vec_env import VecNormalize
 
 from baselines import POLICIES
 from baselines.agent import Network
-from experiments.sb3_vec import CommunityVecEnv, Correction, Multiplier, Savings
+from experiments.sb3_vec import CommunityVecEnv, Correction, Multiplier, Savings, multiplier_of
 from mmg_env import CommunityEnv, CommunityVectorEnv, load_system, rollout
 
 
@@ -80,15 +81,22 @@ def test_a_multiplier_takes_its_price_from_the_reward():
     for candidate in (inner, env):
         candidate.seed(2)
         candidate.reset()
+    single = [CommunityEnv(shipped("tiny"), "val") for _ in range(3)]
+    for k, alone in enumerate(single):
+        alone.reset(seed=2 + k)
     amounts = 0.0
-    for action in draw(env, 24):
+    for action in draw(env, 24):  # to the last step of the episode
         plain, taxed = inner.step(action)[1], env.step(action)[1]
-        moved = priced.constraints()[:, 3]
+        told = [alone.step(own)[4] for alone, own in zip(single, action, strict=True)]
+        moved = np.array([info["constraints"]["projection_kw"] for info in told])
         amounts += moved.sum()
+        assert priced.constraints()[:, 3] == pytest.approx(moved, rel=1e-6)
         assert taxed == pytest.approx(plain - 0.5 * moved, abs=1e-5)
     assert amounts > 0.0
     assert env.suffered == pytest.approx(amounts)
     assert env.episodes == 3
+    assert multiplier_of(VecNormalize(env)) is env
+    assert multiplier_of(inner) is None
 
 
 def test_a_correction_of_nothing_is_the_base():

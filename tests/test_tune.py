@@ -54,3 +54,18 @@ def test_a_folder_that_is_taken_is_refused(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "something").touch()
     assert isinstance(run(tmp_path, SMALL).exception, InputError)
+
+
+@pytest.mark.parametrize("algorithm", ["bc", "forecast"])
+def test_what_does_not_play_has_nothing_to_tune(tmp_path, algorithm):
+    config = SMALL | {"algorithm": algorithm, "settings": {}}
+    words = ("--warm-start", "idle") if algorithm == "bc" else ()
+    refused = run(tmp_path, config, *words).exception
+    assert isinstance(refused, InputError)
+    assert f"{algorithm} has nothing to tune" in str(refused)
+
+
+def test_the_file_must_be_of_the_algorithm(tmp_path):
+    refused = run(tmp_path, SMALL, "--algo", "sac").exception
+    assert isinstance(refused, InputError)
+    assert "says algorithm: ppo" in str(refused)

@@ -206,6 +206,17 @@ def test_wrong_arguments_are_refused(fields, sentence):
         CommunityVectorEnv(**{"num_envs": 2, "system": shipped("tiny"), **fields})
 
 
+@pytest.mark.parametrize("split", ["val", "train"])
+@pytest.mark.parametrize("absent", [-1, -2, 2**53])
+def test_an_episode_that_a_split_does_not_have_is_refused_as_elsewhere(split, absent):
+    system = shipped("tiny")
+    sentence = f"episode: {absent} is not in split {split} of tiny; allowed: 0"
+    for env in (CommunityVectorEnv(2, system, split), CommunityEnv(system, split)):
+        env.reset(options={"episode": sample_episode(system, "test", 0)})  # fills the slots' rows
+        with pytest.raises(InputError, match=sentence):
+            env.reset(options={"episode": absent})
+
+
 def test_wrong_calls_are_refused():
     env = CommunityVectorEnv(2, shipped("tiny"), "val")
     with pytest.raises(InputError, match="call reset first"):
