@@ -29,7 +29,41 @@ Array = NDArray[np.float32]
 Stepped = Any  # observations, rewards, dones, infos: its types are too wide to be of use
 
 
-class CommunityVecEnv(VecEnv):
+class BatchVecEnv(VecEnv):
+    """What is the same however the slots of a batch are counted."""
+
+    env: CommunityVectorEnv
+
+    def _begin(self) -> Array:
+        """Begin an episode in every community; return (communities, entries) observations."""
+        seed = next((s for s in self._seeds if s is not None), None)
+        observations, _ = self.env.reset(seed=seed)
+        self._reset_seeds()
+        return observations
+
+    def close(self) -> None:
+        """End the threads."""
+        self.env.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """Return an attribute, once per slot."""
+        value = None if attr_name == "render_mode" else getattr(self.env, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:  # noqa: ARG002
+        """Refuse: slots have no attributes of their own."""
+        raise AttributeError(f"{attr_name}: the slots of a batch have no attributes of their own")
+
+    def env_method(self, method_name: str, *args: Any, **kwargs: Any) -> list[Any]:  # noqa: ARG002
+        """Refuse: slots have no methods of their own."""
+        raise AttributeError(f"{method_name}: the slots of a batch have no methods of their own")
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:  # noqa: ARG002
+        """Say that no slot is wrapped."""
+        return [False for _ in self._get_indices(indices)]
+
+
+class CommunityVecEnv(BatchVecEnv):
     """A CommunityVectorEnv in SAME_STEP mode.
 
     The last step of an episode counts as its end, not as a cut: the value of what is stored is paid
@@ -45,10 +79,7 @@ class CommunityVecEnv(VecEnv):
 
     def reset(self) -> Array:
         """Begin an episode in every slot."""
-        seed = next((s for s in self._seeds if s is not None), None)
-        observations, _ = self.env.reset(seed=seed)
-        self._reset_seeds()
-        return observations
+        return self._begin()
 
     def step_async(self, actions: NDArray[Any]) -> None:
         """Remember the actions."""
@@ -71,27 +102,6 @@ class CommunityVecEnv(VecEnv):
             told = info["final_info"]["constraints"]
             channel = {name: np.where(ended, told[name], now) for name, now in channel.items()}
         return np.column_stack(list(channel.values()))
-
-    def close(self) -> None:
-        """End the threads."""
-        self.env.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute, once per slot."""
-        value = None if attr_name == "render_mode" else getattr(self.env, attr_name)
-        return [value for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:  # noqa: ARG002
-        """Refuse: slots have no attributes of their own."""
-        raise AttributeError(f"{attr_name}: the slots of a batch have no attributes of their own")
-
-    def env_method(self, method_name: str, *args: Any, **kwargs: Any) -> list[Any]:  # noqa: ARG002
-        """Refuse: slots have no methods of their own."""
-        raise AttributeError(f"{method_name}: the slots of a batch have no methods of their own")
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:  # noqa: ARG002
-        """Say that no slot is wrapped."""
-        return [False for _ in self._get_indices(indices)]
 
 
 class Savings(VecEnvWrapper):

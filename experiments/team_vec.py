@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
-from stable_baselines3.common.vec_env import VecEnv
 
 from baselines.team import Team
+from experiments.sb3_vec import BatchVecEnv
 from mmg_env.actions import Action
 from mmg_env.batch import Batch
 from mmg_env.env import WIDE
@@ -21,7 +21,7 @@ from mmg_env.vector import CommunityVectorEnv
 Array = NDArray[np.float32]
 
 
-class TeamVecEnv(VecEnv):
+class TeamVecEnv(BatchVecEnv):
     """A CommunityVectorEnv in SAME_STEP mode, a slot per community and participant."""
 
     def __init__(self, env: CommunityVectorEnv) -> None:
@@ -39,9 +39,7 @@ class TeamVecEnv(VecEnv):
 
     def reset(self) -> Array:
         """Begin an episode in every community."""
-        seed = next((s for s in self._seeds if s is not None), None)
-        observations, _ = self.env.reset(seed=seed)
-        self._reset_seeds()
+        observations = self._begin()
         self._idle.begin(np.arange(self.env.num_envs), self.env.rows)
         return self._divided(observations)
 
@@ -75,27 +73,6 @@ class TeamVecEnv(VecEnv):
 
     def _divided(self, observations: Array) -> Array:
         return self.team.split(observations).reshape(self.num_envs, self.team.width)
-
-    def close(self) -> None:
-        """End the threads."""
-        self.env.close()
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """Return an attribute, once per slot."""
-        value = None if attr_name == "render_mode" else getattr(self.env, attr_name)
-        return [value for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:  # noqa: ARG002
-        """Refuse: slots have no attributes of their own."""
-        raise AttributeError(f"{attr_name}: the slots of a batch have no attributes of their own")
-
-    def env_method(self, method_name: str, *args: Any, **kwargs: Any) -> list[Any]:  # noqa: ARG002
-        """Refuse: slots have no methods of their own."""
-        raise AttributeError(f"{method_name}: the slots of a batch have no methods of their own")
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:  # noqa: ARG002
-        """Say that no slot is wrapped."""
-        return [False for _ in self._get_indices(indices)]
 
 
 def _paid(info: dict[str, Any], over: NDArray[np.int64]) -> NDArray[np.float64]:
