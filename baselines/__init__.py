@@ -14,10 +14,9 @@ from baselines.agent import (
     ResidualAgent,
     TeamAgent,
     agent_folder,
-    interface_of,
-    must_fit,
     read_agent,
     shipped_agents,
+    unfit_for,
 )
 from baselines.deterministic import perfect_foresight
 from baselines.dynamic_programming import DynamicProgramming
@@ -27,6 +26,7 @@ from baselines.replay import replay
 from baselines.rule_hours import cover_own_need, follow_prices
 from baselines.rules import Idle, Random, RulePolicy, tuned_rule
 from baselines.solution import Plan, Solution
+from mmg_env.errors import InputError
 from mmg_env.rollout import Policy
 from mmg_env.system import System
 
@@ -65,7 +65,8 @@ def policy_named(name: str) -> Callable[[System], Policy]:
 
 
 def _agent(system: System, facts: Facts, learned: Learned) -> Policy:
-    must_fit(facts, system)
+    if reason := unfit_for(facts, system):
+        raise InputError(reason)
     if isinstance(learned, LearnedForecast):
         return ForecastAgent(system, learned)
     if facts.kind == "team":
@@ -84,13 +85,8 @@ def missing_for(policy: str, system: System) -> str:
 def playable(system: System) -> list[str]:
     """Return the names of the policies that can be played on a system, shipped agents included."""
     policies = [name for name in POLICIES if not missing_for(name, system)]
-    interface = interface_of(system)
-    agents = [
-        PREFIX + name
-        for name in shipped_agents()
-        if read_agent(agent_folder(PREFIX + name))[0].interface == interface
-    ]
-    return policies + agents
+    agents = [PREFIX + name for name in shipped_agents()]
+    return policies + [a for a in agents if not unfit_for(read_agent(agent_folder(a))[0], system)]
 
 
 __all__ = [

@@ -226,17 +226,19 @@ def _learned(facts: Facts, kept: Mapping[str, NDArray[Any]]) -> Learned:
     return Network(layers, facts.activation, facts.squash)
 
 
-def must_fit(facts: Facts, system: System) -> None:
-    """Refuse a system that an agent was not made for.
-
-    Raises:
-        InputError: it has other observations, actions or steps.
-    """
+def unfit_for(facts: Facts, system: System) -> str:
+    """Return what keeps an agent from playing a system, in words; nothing if it can."""
     if facts.interface != interface_of(system):
-        raise InputError(
+        return (
             f"the agent {facts.name} was trained on {facts.suite}, and {system.name} has other "
             "observations, actions or steps"
         )
+    if facts.kind == "forecast" and system.config.source is None:
+        return (
+            f"the agent {facts.name} compares forecasts with the climate, and {system.name} has no "
+            "`source` to tell it"
+        )
+    return ""
 
 
 def fingerprint(folder: Path) -> str:

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from baselines import POLICIES, policy_named
+from baselines import POLICIES, playable, policy_named
 from baselines.agent import (
     FACTS,
     PREFIX,
@@ -160,3 +160,11 @@ def test_other_weights_give_another_fingerprint(tmp_path):
 def test_a_name_that_is_no_agent_says_which_there_are():
     with pytest.raises(InputError, match="no agent 'agents/nobody'"):
         policy_named("agents/nobody")
+
+
+def test_an_agent_that_needs_a_climate_is_refused_where_there_is_none():
+    bare = load_system("s1_3mg", {"source": None})
+    with pytest.raises(InputError, match=r"s1_3mg has no `source` to tell it"):
+        policy_named("agents/s1_3mg-forecast")(bare)
+    assert "agents/s1_3mg-forecast" not in playable(bare)
+    assert "agents/s1_3mg-forecast" in playable(shipped("s1_3mg"))
