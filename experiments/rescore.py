@@ -20,7 +20,15 @@ import typer
 from pydantic import Field
 
 from baselines import POLICIES
-from baselines.agent import FACTS, PREFIX, SHIPPED, agent_folder, fingerprint, read_agent
+from baselines.agent import (
+    FACTS,
+    PREFIX,
+    SHIPPED,
+    Facts,
+    agent_folder,
+    fingerprint,
+    read_agent,
+)
 from experiments.agent_config import AgentConfig, read_agent_config
 from experiments.agent_file import write_agent
 from experiments.bench import BenchmarkConfig, check, work_off
@@ -256,7 +264,7 @@ def _ship(trainees: list[Trainee]) -> None:
     """Copy the agent of each suite that is best on `val` among the shipped ones, with its curve."""
     for suite in dict.fromkeys(trainee.suite for trainee in trainees):
         agents = {t.seed: read_agent(t.folder / "agent") for t in trainees if t.suite == suite}
-        best = min(agents, key=lambda seed: float(agents[seed][0].training["val_cost"]))
+        best = min(agents, key=lambda seed: _on_val(agents[seed][0]))
         trainee = next(t for t in trainees if t.suite == suite and t.seed == best)
         facts, network = agents[best]
         name = f"{suite}-{trainee.learner}"
@@ -266,6 +274,11 @@ def _ship(trainees: list[Trainee]) -> None:
         if (trainee.folder / CURVE).exists():
             shutil.copyfile(trainee.folder / CURVE, SHIPPED / name / CURVE)
         typer.echo(f"shipped {PREFIX}{name}: seed {best}", err=True)
+
+
+def _on_val(facts: Facts) -> tuple[float, float]:
+    """Return by how much an agent violates its constraint on val, if it has one, and its cost."""
+    return facts.training.get("val_violation", 0.0), facts.training["val_cost"]
 
 
 def _score(
