@@ -80,15 +80,16 @@ def draw_curves(
     figure, axes = _panels(len(zeros))
     for axis, (suite, zero) in zip(axes, zeros.items(), strict=True):
         axis.axhline(zero.cost, color=RULE, linestyle=DASHES[0], label=zero.policy)
-        lowest = zero.cost
+        costs = [zero.cost]
         for learner, colour in colours.items():
             seen = [look for look in looks if (look.suite, look.learner) == (suite, learner)]
             if seen:
                 _draw_curve(axis, seen, colour)
-                lowest = min(lowest, *(look.val_cost for look in seen))
+                costs += [look.val_cost for look in seen]
         axis.set(title=suite, xlabel="steps", ylabel=f"cost on val, {zero.currency}")
-        room = HEADROOM * abs(zero.cost)
-        axis.set_ylim(lowest - 0.1 * room, zero.cost + room)
+        top = min(max(costs), zero.cost + HEADROOM * abs(zero.cost))
+        margin = 0.1 * (top - min(costs)) or 1.0
+        axis.set_ylim(min(costs) - margin, top + margin)
         axis.set_xscale("symlog", linthresh=1e4)
         axis.set_xlim(left=0.0)
         axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,.0f}".replace(",", " ")))
