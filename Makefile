@@ -30,6 +30,7 @@ help: ## Show the targets
 
 bench: .venv/.core-installed ## Run the benchmark (core install, no torch); ARGS="..." to the command
 	@$(BIN)/mmg bench $(ARGS)
+	$(if $(strip $(ARGS)),,@$(BIN)/mmg bench --config agents)
 
 test: .venv/.test-installed ## Run the tests; ARGS="..." to pytest
 	@$(BIN)/python -m pytest -n 2 $(ARGS)

@@ -15,6 +15,7 @@ import typer
 from pydantic import Field
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -48,7 +49,6 @@ from mmg_env.system import System, load_system
 
 SPLITS: Final = ("train", "val", "test", "shift")
 DEFAULT: Final = "default"
-_NARROWEST = 114  # columns that the table needs; a pipe has no width of its own
 
 
 class BenchmarkConfig(Model):
@@ -69,7 +69,7 @@ class BenchmarkConfig(Model):
 
 
 def bench(  # noqa: PLR0913 - one parameter per option of the command
-    config: Annotated[str, typer.Option(help="default, smoke, full, or a file.")] = DEFAULT,
+    config: Annotated[str, typer.Option(help="default, smoke, agents, full, or a file.")] = DEFAULT,
     suite: Annotated[str | None, typer.Option(help="Suite or system: a name, or a file.")] = None,
     split: Annotated[str | None, typer.Option(help="train, val, test or shift.")] = None,
     episodes: Annotated[int | None, typer.Option(min=1, help="Number of episodes.")] = None,
@@ -249,13 +249,20 @@ def _tell(plan: BenchmarkConfig, system: System, origin: Origin, cells: Sequence
     trajectories = {policy: found for policy, found in kept.items() if found is not None}
     findings = Findings(system, plan.split, plan.command(), origin, board, trajectories)
     report = write_report(folder, findings)
-    Console(width=max(Console().width, _NARROWEST)).print(table(board, system))
+    show(table(board, system))
     if np.isfinite(board.stability):
         typer.echo(f"even and odd episodes rank the policies with tau {board.stability:.2f}")
     typer.echo(f"report: {report}")
     if board.failures:
         typer.echo(f"{len(board.failures)} of {len(cells)} cells failed; see the report", err=True)
     return len(board.failures)
+
+
+def show(grid: Table) -> None:
+    """Print a table in full: a pipe has no width of its own, and cut numbers say nothing."""
+    wide = Console(width=1000)
+    needed = Measurement.get(wide, wide.options, grid).maximum
+    Console(width=max(Console().width, needed)).print(grid)
 
 
 def table(board: Board, system: System) -> Table:

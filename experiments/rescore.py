@@ -67,8 +67,15 @@ class LearnedConfig(Model):
     splits: dict[Label, Annotated[int, Field(strict=True, ge=LEAST)]] = Field(
         min_length=1, description="Episodes 0, 1, ... of each split."
     )
+    more: dict[Label, dict[Label, Annotated[int, Field(strict=True, ge=LEAST)]]] = Field(
+        {}, description="Episodes of the splits of single suites, by name, where they differ."
+    )
     references: tuple[Label, ...] = Field(min_length=1, description="Policies to compare with.")
     learners: dict[Label, LearnerConfig] = Field(description="Learners by name.")
+
+    def episodes(self, suite: str) -> dict[str, int]:
+        """Return how many episodes of each split are played of a suite."""
+        return {**self.splits, **self.more.get(suite, {})}
 
 
 @dataclass(frozen=True)
@@ -202,12 +209,14 @@ def _names(study: LearnedConfig, sources: Sequence[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for source in dict.fromkeys(sources):
         system = load_system(source)
-        for split, episodes in study.splits.items():
+        for split, episodes in study.episodes(system.name).items():
             plan = {"suite": source, "split": split, "episodes": episodes}
             check(BenchmarkConfig(policies=study.references, **plan), system)
         if system.name in names.values():
             raise InputError(f"suites: two are named {system.name}; folders go by the name")
         names[source] = system.name
+    for suite in study.more.keys() - {load_system(source).name for source in study.suites}:
+        raise InputError(f"more: {suite} is not one of the suites")
     for name in {ORACLE, *study.references} & study.learners.keys():
         raise InputError(f"learners: {name} is a policy; choose another name")
     return names
@@ -290,7 +299,7 @@ def _score(
     policies = [*study.references, ORACLE, *(trainee.policy for trainee in trainees)]
     cells = {
         split: [Cell(system.name, split, n, policy) for n in range(episodes) for policy in policies]
-        for split, episodes in study.splits.items()
+        for split, episodes in study.episodes(system.name).items()
     }
     work_off(_tasks(source, [cell for part in cells.values() for cell in part], out), workers)
     agents: dict[str, dict[int, str]] = {}

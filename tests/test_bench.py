@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.table import Table
 
 import baselines
-from experiments.bench import BenchmarkConfig, read_benchmark
+from experiments.bench import BenchmarkConfig, read_benchmark, show
 from experiments.cli import main
 from experiments.engine import exclusive
 from experiments.records import read_record
@@ -63,6 +64,20 @@ def touched(folder: Path) -> dict[Path, int]:
 
 def failing(system: System) -> baselines.rules.Idle:
     raise RuntimeError(f"no luck with {system.name}")
+
+
+def test_a_table_is_shown_in_full_however_narrow_the_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    grid = Table()
+    texts = ["agents/" + 90 * "x", "33 858", "0.45"]
+    for _ in texts:
+        grid.add_column(no_wrap=True)
+    grid.add_row(*texts)
+    show(grid)
+    out = capsys.readouterr().out
+    assert all(text in out for text in texts)
 
 
 def test_records(finished: Path) -> None:

@@ -79,6 +79,21 @@ def test_it_trains_scores_and_publishes(tmp_path):
         assert (place / picture).read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_suite_may_play_other_numbers_of_episodes(tmp_path):
+    place = tmp_path / "published"
+    done = run(tmp_path, "--train", "--publish", str(place), more={"tiny": {"test": 5}})
+    assert done.exit_code == 0, done.output
+    rows = pq.read_table(place / "costs.parquet").to_pylist()
+    played = {
+        split: {r["episode"] for r in rows if r["split"] == split} for split in STUDY["splits"]
+    }
+    assert played == {"test": set(range(5)), "shift": set(range(3))}
+    refused = run(tmp_path, more={"large_50": {"test": 5}})
+    assert refused.exit_code != 0
+    assert isinstance(refused.exception, InputError)
+    assert "more: large_50 is not one of the suites" in str(refused.exception)
+
+
 def test_the_seeds_and_episodes_that_are_written_are_the_real_ones(tmp_path, monkeypatch):
     def failing(system, cell):
         if (cell.policy, cell.episode) == ("mpc", 0) or ("small-0" in cell.policy):

@@ -33,7 +33,7 @@ COLOURS: Final = (
 RULE: Final = "#222222"
 DASHES: Final = (":", "--", "-.")
 """Of references, which are drawn in one colour."""
-HEADROOM: Final = 0.25
+HEADROOM: Final = 0.3
 """How far above the rule the axis reaches, as a share of the rule's cost; above lies what has not
 learned yet."""
 WORST: Final = -1.0
