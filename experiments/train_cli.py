@@ -26,7 +26,7 @@ def train(  # noqa: PLR0913 - one parameter per option of the command
     except ImportError as error:
         raise InputError(f"mmg train: {error.name} is missing; pip install '.[rl]'") from None
 
-    name = agent or ("ppo_clone" if algo == "ppo" and warm_start else algo)
+    name = agent or _file(algo, warm_start)
     folder = out or Path("results/train") / f"{_told(suite, name, warm_start)}-{seed}"
     begin(Plan(suite, algo, steps, seed, name, warm_start, folder, workers))
 
@@ -49,11 +49,16 @@ def tune(  # noqa: PLR0913 - one parameter per option of the command
     except ImportError as error:
         raise InputError(f"mmg tune: {error.name} is missing; pip install '.[rl]'") from None
 
-    name = agent or ("ppo_clone" if algo == "ppo" and warm_start else algo)
+    name = agent or _file(algo, warm_start)
     folder = out or Path("results/tune") / _told(suite, name, warm_start)
     if folder.exists() and any(folder.iterdir()):
         raise InputError(f"--out: {folder} is not empty; name a new folder")
     run(Search(Plan(suite, algo, steps, seed, name, warm_start, folder, None), trials))
+
+
+def _file(algo: str, warm_start: str) -> str:
+    """Return the learner's file where none is named."""
+    return "ppo_clone" if algo == "ppo" and warm_start else algo
 
 
 def _told(suite: str, agent: str, warm_start: str) -> str:
