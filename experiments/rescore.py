@@ -215,8 +215,9 @@ def _names(study: LearnedConfig, sources: Sequence[str]) -> dict[str, str]:
         if system.name in names.values():
             raise InputError(f"suites: two are named {system.name}; folders go by the name")
         names[source] = system.name
-    for suite in study.more.keys() - {load_system(source).name for source in study.suites}:
-        raise InputError(f"more: {suite} is not one of the suites")
+    known = [load_system(source).name for source in study.suites]
+    for suite in study.more.keys() - set(known):
+        raise InputError(f"more: {suite} is not one of the suites {', '.join(known)}")
     for name in {ORACLE, *study.references} & study.learners.keys():
         raise InputError(f"learners: {name} is a policy; choose another name")
     return names

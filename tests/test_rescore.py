@@ -91,7 +91,7 @@ def test_a_suite_may_play_other_numbers_of_episodes(tmp_path):
     refused = run(tmp_path, more={"large_50": {"test": 5}})
     assert refused.exit_code != 0
     assert isinstance(refused.exception, InputError)
-    assert "more: large_50 is not one of the suites" in str(refused.exception)
+    assert "more: large_50 is not one of the suites tiny" in str(refused.exception)
 
 
 def test_the_seeds_and_episodes_that_are_written_are_the_real_ones(tmp_path, monkeypatch):
