@@ -56,32 +56,29 @@ def savings_chart(board: Board, currency: str) -> str:
 
 
 def breakdown_chart(board: Board, currency: str) -> str:
-    """Draw mean costs by ledger term: what is paid above zero, what is earned below."""
+    """Draw mean costs by ledger term: what is paid right of zero, what is earned left."""
     rows = [row for row in board.rows if row.means]
     tallest = max((_gross(row) for row in rows), default=0.0)
     shown = [
         term for term in REAL_COSTS if any(abs(row.means[term]) > _SMALL * tallest for row in rows)
     ]
-    figure, axis = _axes(8.6, 3.9)
-    positions = np.arange(len(rows))
+    figure, axis = _axes(8.6, 1.2 + 0.36 * max(len(rows), 8))
+    positions = np.arange(len(rows))[::-1]
     above, below = np.zeros(len(rows)), np.zeros(len(rows))
     for term in [*shown, "other"]:
         values = np.array([_amount(row, term, shown) for row in rows])
         if not np.any(values):
             continue
         base = np.where(values > 0.0, above, below)
-        axis.bar(positions, values, 0.62, bottom=base, color=_TERM_COLORS[term], label=_words(term))
+        axis.barh(positions, values, 0.62, left=base, color=_TERM_COLORS[term], label=_words(term))
         above, below = above + np.maximum(values, 0.0), below + np.minimum(values, 0.0)
-    axis.plot(positions, above + below, "D", color="white", markeredgecolor=INK, label="sum")
-    axis.axhline(0.0, color=INK, linewidth=0.8)
-    axis.set_xticks(positions, [row.policy for row in rows])
-    axis.grid(visible=False, axis="x")
-    axis.yaxis.set_major_formatter(FuncFormatter(thousands))
-    axis.set_ylabel(f"{currency} per episode")
-    handles, labels = axis.get_legend_handles_labels()
+    axis.plot(above + below, positions, "D", color="white", markeredgecolor=INK, label="sum")
+    axis.axvline(0.0, color=INK, linewidth=0.8)
+    axis.set_yticks(positions, [row.policy for row in rows])
+    axis.grid(visible=False, axis="y")
+    axis.xaxis.set_major_formatter(FuncFormatter(thousands))
+    axis.set_xlabel(f"{currency} per episode")
     axis.legend(
-        handles[::-1],
-        labels[::-1],
         loc="upper left",
         bbox_to_anchor=(1.01, 1.0),
         frameon=False,

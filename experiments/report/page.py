@@ -137,7 +137,7 @@ def _sections(findings: Findings) -> Iterator[str]:
         )
         yield _section(
             "What the money goes to",
-            "Mean cost by ledger term, earnings below zero; the diamond is the sum. The oracle's "
+            "Mean cost by ledger term, earnings left of zero; the diamond is the sum. The oracle's "
             "bars are its plan, stepped through the simulator.",
             breakdown_chart(board, currency),
         )
