@@ -68,6 +68,7 @@ def learn(plan: Plan, config: AgentConfig) -> float:
     if config.algorithm != "bc" and left > 0:
         model.learn(left, callback=watch, reset_num_timesteps=False)
         watch.look(model)
+    model.logger.close()
     _, cost = watch.best
     typer.echo(f"best on val: {cost:,.2f} {system.config.currency}; {plan.out / AGENT}")
     return cost
