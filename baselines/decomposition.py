@@ -19,16 +19,19 @@ Ben-Ameur & Neto 2007 (cuts from between).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from baselines.compiled import Compiled, Numbers, Sparse
+from baselines.compiled import Compiled, Numbers
+from baselines.cuts import Cuts, close
 from baselines.extensive_form import deciding_step, last_decided
 from baselines.highs import Solver, SolverError
+from baselines.programme import Programme, numbers_of, widened
+from baselines.solution import Stop
 from mmg_env.system import System
 
 Array = NDArray[np.float64]
@@ -47,18 +50,6 @@ class Value(NamedTuple):
 
     lower: float
     upper: float
-
-
-@dataclass(frozen=True, eq=False)
-class _Programme:
-    """A linear programme as the solver takes it."""
-
-    name: str
-    matrix: Sparse
-    lower: Array
-    upper: Array
-    row_lower: Array
-    row_upper: Array
 
 
 class _Branch:
@@ -81,17 +72,14 @@ class _Branch:
         self.offset = numbers.offset
         self._shared_matrix = sparse.csr_array(matrix[:, before])
         slack = SLACK * (np.diff(self._shared_matrix.indptr) > 0)
-        self._numbers = Numbers(
+        self._numbers = numbers_of(
             numbers.lower[own],
             numbers.upper[own],
             numbers.row_lower[rows] - slack,
             numbers.row_upper[rows] + slack,
             numbers.cost[own],
-            0.0,
-            np.zeros(0),
-            np.zeros(0),
         )
-        self._solver = Solver(_programme(name, matrix[:, own], self._numbers))
+        self._solver = Programme(name, sparse.csr_array(matrix[:, own]), self._numbers).solver()
 
     def value(self, x: Array) -> tuple[float, Array]:
         """Return what is still to be paid after the trunk's decisions, and its slope in `shared`.
@@ -141,67 +129,35 @@ def expected_cost(
     left = np.array([share[steps <= d].sum() for d in range(-1, compiled.steps + 1)])
     cost = trunk.cost * (1.0 - left[decided + 1])
     offset = float(probability @ np.array([block.offset for block in blocks]))
-    columns = len(cost)
-    master = _master(compiled, trunk, np.concatenate([cost, share]), offset)
+    own = replace(trunk, cost=cost, offset=offset)
+    free = np.full(len(share), np.inf)
+    master = widened(
+        Programme(f"trunk of {compiled.name}", compiled.matrix, own), -free, free, share
+    )
     alone = Solver(compiled)
     alone.load(trunk)
-    best, x = np.inf, alone.solve_lp().x
-    middle = best_x = x
-    lower = -np.inf
-    for _ in range(ROUNDS):
-        values, slopes = zip(*(branch.value(middle) for branch in branches), strict=True)
-        paid = offset + float(cost @ middle + share @ np.array(values))
-        if paid < best:
-            best, best_x = paid, middle
-        if best - lower <= gap * abs(best):
-            return Value(lower, best)
-        _add_cuts(master, branches, middle, np.array(values), slopes)
-        answer = master.solve_lp()
-        lower, x = answer.objective, answer.x[:columns]
-        middle = 0.5 * (best_x + x)
-    raise SolverError(f"model {compiled.name}: {ROUNDS} rounds of cuts left {lower} ... {best}")
+
+    def respond(x: Array) -> Cuts:
+        return _answers(branches, x)
+
+    def paid(x: Array, values: Array) -> float:
+        return offset + float(cost @ x + share @ values)
+
+    theta = len(cost) + np.arange(len(share))
+    start, stop = alone.solve_lp().x, Stop(gap, ROUNDS, np.inf)
+    found = close(master.solver(), theta, respond, paid, start, stop)
+    if not found.within(gap):
+        bounds = f"{found.lower} ... {found.upper}"
+        raise SolverError(f"model {compiled.name}: {ROUNDS} rounds of cuts left {bounds}")
+    return Value(found.lower, found.upper)
 
 
-def _programme(name: str, matrix: Sparse, numbers: Numbers) -> _Programme:
-    """Return a programme with a model's numbers."""
-    n = numbers
-    return _Programme(name, sparse.csr_array(matrix), n.lower, n.upper, n.row_lower, n.row_upper)
-
-
-def _master(compiled: Compiled, trunk: Numbers, cost: Array, offset: float) -> Solver:
-    """Return the trunk, with a column for what each branch costs."""
-    rows, columns = compiled.matrix.shape
-    free = np.full(len(cost) - columns, np.inf)
-    numbers = replace(
-        trunk,
-        lower=np.concatenate([trunk.lower, -free]),
-        upper=np.concatenate([trunk.upper, free]),
-        cost=cost,
-        offset=offset,
+def _answers(branches: Sequence[_Branch], x: Array) -> Cuts:
+    """Return what every branch costs after the trunk's decisions, and its slope in all of them."""
+    values, slopes = zip(*(branch.value(x) for branch in branches), strict=True)
+    which = np.repeat(np.arange(len(branches)), [len(slope) for slope in slopes])
+    at = np.concatenate([branch.shared for branch in branches])
+    shape = (len(branches), len(x))
+    return Cuts(
+        np.array(values), sparse.csr_array((np.concatenate(slopes), (which, at)), shape=shape)
     )
-    nothing = sparse.csr_array((rows, len(free)))
-    matrix = sparse.hstack([compiled.matrix, nothing], format="csr")
-    solver = Solver(_programme(f"trunk of {compiled.name}", matrix, numbers))
-    solver.load(numbers)
-    return solver
-
-
-def _add_cuts(
-    master: Solver,
-    branches: Sequence[_Branch],
-    x: Array,
-    values: Array,
-    slopes: Sequence[Array],
-) -> None:
-    """Say that no branch costs less than its tangent at x."""
-    first = master.columns - len(branches)
-    sizes = [len(slope) for slope in slopes]
-    count = np.arange(len(branches))
-    rows = np.concatenate([np.repeat(count, sizes), count])
-    at = np.concatenate([*(branch.shared for branch in branches), first + count])
-    entries = np.concatenate([*(-slope for slope in slopes), np.ones(len(branches))])
-    low = values - [s @ x[b.shared] for s, b in zip(slopes, branches, strict=True)]
-    shape = (len(branches), master.columns)
-    matrix = sparse.csr_array((entries, (rows, at)), shape=shape)
-    matrix.eliminate_zeros()
-    master.add(np.zeros(0), low, np.full(len(low), np.inf), matrix)

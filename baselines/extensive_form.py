@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from baselines.compiled import Compiled, Numbers, Sparse
-from baselines.highs import Solver
+from baselines.programme import Programme, numbers_of
 from mmg_env.system import System
 
 Array = NDArray[np.float64]
@@ -45,50 +45,28 @@ SCHEDULED: Final = ("sent_kw", "received_kw")
 
 
 @dataclass(frozen=True, eq=False)
-class ExtensiveForm:
+class ExtensiveForm(Programme):
     """A stacked model and its numbers.
 
     Attributes:
-        name: for messages.
-        matrix: (rows, merged columns).
-        numbers: bounds, sides and costs; its bill is empty.
         column: (scenarios, columns) number of the merged column behind each scenario's column.
+        row: (rows,) number of the row of the scenario's model behind each row.
+        scenario: (rows,) the scenario that each row is of, the first of those that share it.
+        costs: (scenarios, merged columns) cost of each scenario per unit of each column.
+        offsets: (scenarios,) constant costs.
+        probability: (scenarios,).
     """
 
-    name: str
-    matrix: Sparse
-    numbers: Numbers
     column: Integers
+    row: Integers
+    scenario: Integers
+    costs: Sparse
+    offsets: Array
+    probability: Array
 
-    @property
-    def lower(self) -> Array:
-        """Bounds of the columns."""
-        return self.numbers.lower
-
-    @property
-    def upper(self) -> Array:
-        """Bounds of the columns."""
-        return self.numbers.upper
-
-    @property
-    def row_lower(self) -> Array:
-        """Sides of the rows."""
-        return self.numbers.row_lower
-
-    @property
-    def row_upper(self) -> Array:
-        """Sides of the rows."""
-        return self.numbers.row_upper
-
-    def solve(self) -> float:
-        """Return the optimal expected cost of the linear relaxation.
-
-        Raises:
-            SolverError: HiGHS proved no optimum.
-        """
-        solver = Solver(self)
-        solver.load(self.numbers)
-        return solver.solve_lp().objective
+    def of_scenario(self, x: Array, scenario: int) -> Array:
+        """Return (columns,) a solution as the model of one scenario has it."""
+        return x[self.column[scenario]]
 
 
 def same_history(observed: Array) -> Integers:
@@ -148,20 +126,60 @@ def extensive_form(
     Raises:
         ValueError: scenarios that look alike have different numbers for what they share.
     """
-    count, columns = len(blocks), compiled.matrix.shape[1]
-    alone = np.arange(count)[:, None]
+    alone = np.arange(len(blocks))[:, None]
     # One step more at either end: when all is known none are alike, before the first all are.
     leader = np.hstack([same_history(seen), alone, np.zeros_like(alone)])
-    decided = deciding_step(compiled, system)
-    keys = leader[:, decided] * columns + np.arange(columns)
+    return _stacked(compiled, blocks, probability, leader[:, deciding_step(compiled, system)])
+
+
+def two_stage(
+    compiled: Compiled, blocks: Sequence[Numbers], probability: Array, shared: NDArray[np.bool_]
+) -> ExtensiveForm:
+    """Return the stacked model of scenarios that decide some columns alike, the others alone.
+
+    Args:
+        compiled: the model of one scenario.
+        blocks: its numbers in each scenario.
+        probability: (scenarios,).
+        shared: (columns,) whether a column is decided before the scenario is known.
+
+    Raises:
+        ValueError: scenarios have different numbers for what they share.
+    """
+    alone = np.arange(len(blocks))[:, None]
+    return _stacked(compiled, blocks, probability, np.where(shared, 0, alone))
+
+
+def committed(compiled: Compiled, system: System) -> NDArray[np.bool_]:
+    """Return which columns are committed when the model's first day begins, (columns,)."""
+    day = system.steps_per_day
+    found = np.zeros(compiled.matrix.shape[1], dtype=np.bool_)
+    for name in (*COMMITTED, *(SCHEDULED if system.day_ahead_pool else ())):
+        if name in compiled.columns:
+            numbers = compiled.columns[name]
+            first = numbers[..., : day * numbers.shape[-1] // compiled.steps]
+            found[first[first >= 0]] = True
+    return found
+
+
+def _stacked(
+    compiled: Compiled, blocks: Sequence[Numbers], probability: Array, leads: Integers
+) -> ExtensiveForm:
+    """Merge each scenario's columns with those of the scenario that leads it, (scenarios, columns).
+
+    The later a column is decided, the later is its leader. So a row is a copy of that of the last
+    leader among its columns.
+    """
+    count, columns = len(blocks), compiled.matrix.shape[1]
+    keys = leads * columns + np.arange(columns)
     unique, place = np.unique(keys.ravel(), return_index=True)
     number = np.searchsorted(unique, keys)
     bounds = []
     for side in ("lower", "upper"):
         every = np.concatenate([getattr(block, side) for block in blocks])
         bounds.append(_alike(every, every[place], number.ravel(), f"{side} bounds"))
-    # A row is a copy if all its columns are: if the last of them is decided alike.
-    leads = leader[:, last_decided(compiled, decided)]
+    by_row = sparse.csr_array(compiled.matrix)
+    leads = np.maximum.reduceat(leads[:, by_row.indices], by_row.indptr[:-1], axis=1)
     kept = [np.flatnonzero(leads[k] == k) for k in range(count)]
     sides = []
     for side in ("row_lower", "row_upper"):
@@ -177,12 +195,31 @@ def extensive_form(
         [_moved(compiled.matrix[rows], number[k], len(unique)) for k, rows in enumerate(kept)],
         format="csr",
     )
-    costs = [p * block.cost for p, block in zip(probability, blocks, strict=True)]
-    total = np.asarray(np.bincount(number.ravel(), np.concatenate(costs)), dtype=np.float64)
-    offset = float(probability @ np.array([block.offset for block in blocks]))
-    nothing = np.zeros(0)
-    numbers = Numbers(bounds[0], bounds[1], sides[0], sides[1], total, offset, nothing, nothing)
-    return ExtensiveForm(f"{count} scenarios of {compiled.name}", matrix, numbers, number)
+    costs = _costs(blocks, number, len(unique))
+    offsets = np.array([block.offset for block in blocks])
+    total = np.asarray(costs.T @ probability)
+    numbers = numbers_of(*bounds, *sides, total, float(probability @ offsets))
+    return ExtensiveForm(
+        f"{count} scenarios of {compiled.name}",
+        matrix,
+        numbers,
+        number,
+        np.concatenate(kept),
+        np.repeat(np.arange(count), [len(at) for at in kept]),
+        costs,
+        offsets,
+        probability,
+    )
+
+
+def _costs(blocks: Sequence[Numbers], number: Integers, columns: int) -> Sparse:
+    """Return each scenario's cost per unit of the merged columns."""
+    every = np.concatenate([block.cost for block in blocks])
+    scenario = np.repeat(np.arange(len(blocks)), number.shape[1])
+    shape = (len(blocks), columns)
+    costs = sparse.csr_array((every, (scenario, number.ravel())), shape=shape)
+    costs.eliminate_zeros()
+    return costs
 
 
 def _alike(every: Array, merged: Array, place: Integers, what: str) -> Array:

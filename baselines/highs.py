@@ -148,6 +148,11 @@ class Solver:
         at = np.asarray(columns, dtype=np.int32)
         self._check(self._highs.changeColsBounds(len(at), at, lower, upper), "bounds")
 
+    def set_sides(self, rows: Integers, lower: Array, upper: Array) -> None:
+        """Change the sides of some rows."""
+        at = np.asarray(rows, dtype=np.int32)
+        self._check(self._highs.changeRowsBounds(len(at), at, lower, upper), "sides")
+
     def add(self, upper: Array, row_lower: Array, row_upper: Array, matrix: Any) -> Integers:
         """Add columns in [0, upper] without cost, and rows over old and new columns.
 

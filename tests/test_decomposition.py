@@ -25,7 +25,7 @@ def scenarios(index, count):
 @pytest.mark.parametrize("index", [0, 1, 2])
 def test_it_is_the_optimum_of_the_scenarios_side_by_side(index):
     compiled, blocks, probability, grid_up, steps = scenarios(index, 5)
-    wanted = extensive_form(compiled, SYSTEM, blocks, probability, grid_up).solve()
+    wanted = extensive_form(compiled, SYSTEM, blocks, probability, grid_up).solve().objective
     found = expected_cost(compiled, SYSTEM, blocks, probability, steps, gap=1e-6)
     assert found.lower <= wanted * (1.0 + 1e-7)
     assert found.upper >= wanted * (1.0 - 1e-6)
@@ -34,7 +34,7 @@ def test_it_is_the_optimum_of_the_scenarios_side_by_side(index):
 
 def test_stopped_early_it_is_below():
     compiled, blocks, probability, grid_up, steps = scenarios(0, 5)
-    wanted = extensive_form(compiled, SYSTEM, blocks, probability, grid_up).solve()
+    wanted = extensive_form(compiled, SYSTEM, blocks, probability, grid_up).solve().objective
     rough = expected_cost(compiled, SYSTEM, blocks, probability, steps, gap=0.05)
     assert rough.lower < wanted < rough.upper
 
@@ -43,7 +43,7 @@ def test_branches_that_never_leave_the_trunk_cost_what_it_costs():
     """Equal numbers everywhere: to be told apart is worth nothing."""
     compiled, blocks, probability, grid_up, steps = scenarios(0, 3)
     same = [blocks[-1]] * 4
-    alone = extensive_form(compiled, SYSTEM, same[:1], np.ones(1), grid_up[-1:]).solve()
+    alone = extensive_form(compiled, SYSTEM, same[:1], np.ones(1), grid_up[-1:]).solve().objective
     found = expected_cost(compiled, SYSTEM, same, probability, steps, gap=1e-6)
     assert found.lower == pytest.approx(alone, rel=1e-5)
 

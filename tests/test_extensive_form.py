@@ -38,7 +38,7 @@ def lone_cost(compiled, numbers):
 
 def cost_of(compiled, numbers, seen, weights=None, system=SYSTEM):
     weights = np.full(len(numbers), 1.0 / len(numbers)) if weights is None else weights
-    return extensive_form(compiled, system, numbers, weights, seen).solve()
+    return extensive_form(compiled, system, numbers, weights, seen).solve().objective
 
 
 def test_histories_are_told_apart_from_their_first_difference_on():
