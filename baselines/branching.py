@@ -150,7 +150,7 @@ class Search:
     def _offer(self, objective: float, x: Array) -> None:
         """Take a solution if it is the best so far."""
         if self.best is None or objective < self.best.objective:
-            self.best = Answer(x, objective, -np.inf, np.zeros(0))
+            self.best = Answer(x, objective, -np.inf, np.zeros(0), np.zeros(0))
 
     def _children(self, node: Node) -> list[tuple[Array, Array]]:
         """Split on the most fractional commitment, else on the largest overlap."""

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from baselines.compiled import Sparse
-from baselines.cuts import HALFWAY, Closed, Cuts, Separation, close
+from baselines.cuts import HALFWAY, Closed, Cuts, Cutting, Separation, close
 from baselines.day_ahead import (
     COMMUNITY,
     DayAhead,
@@ -265,9 +265,8 @@ def benders(
         asked = zip(split.members, requests, strict=True)
         return operator.cuts([member.respond(request) for member, request in asked])
 
-    found = close(
-        operator.solver, operator.theta, respond, operator.paid, operator.start(), stop, separation
-    )
+    cutting = Cutting(operator.solver, operator.theta, respond, operator.paid)
+    found = close(cutting, operator.start(), stop, separation)
     return found, operator, split
 
 

@@ -86,22 +86,28 @@ def closes(lower: float, upper: float, gap: float) -> bool:
     return upper - lower <= gap * max(1.0, abs(upper))
 
 
-def close(
-    master: Solver,
-    theta: Integers,
-    respond: Callable[[Array], Cuts],
-    paid: Callable[[Array, Array], float],
-    start: Array,
-    stop: Stop,
-    separation: Separation = HALFWAY,
-) -> Closed:
-    """Cut until the bounds have met, or for as long as is allowed.
+@dataclass(frozen=True)
+class Cutting:
+    """A problem that is solved by cuts.
 
-    Args:
+    Attributes:
         master: holds the programme of decisions and thetas; receives the cuts.
         theta: (groups,) columns of the thetas; the decisions stand before them.
         respond: returns what the parts answer to (decisions,).
         paid: returns F at (decisions,) and (groups,) values.
+    """
+
+    master: Solver
+    theta: Integers
+    respond: Callable[[Array], Cuts]
+    paid: Callable[[Array, Array], float]
+
+
+def close(cutting: Cutting, start: Array, stop: Stop, separation: Separation = HALFWAY) -> Closed:
+    """Cut until the bounds have met, or for as long as is allowed.
+
+    Args:
+        cutting: the problem.
         start: (decisions,) a solution to begin with.
         stop: when to end.
         separation: where to cut.
@@ -114,27 +120,30 @@ def close(
     best = point = core = start
     trace: list[Iteration] = []
     for number in range(stop.iterations):
-        cuts = respond(point)
-        cost = paid(point, cuts.values)
+        cuts = cutting.respond(point)
+        cost = cutting.paid(point, cuts.values)
         if cost < upper:
             upper, best = cost, point
         spent = time.perf_counter() - began
         trace.append(Iteration(number, lower, upper, time_s=spent))
         if closes(lower, upper, stop.gap) or spent > stop.time_s:
             break
-        _add(master, theta, cuts, point)
+        _add(cutting, cuts, point)
         if separation.core and number:
-            _add(master, theta, respond(core), core)
-        answer = master.solve_lp()
-        lower = max(lower, answer.objective)
+            _add(cutting, cutting.respond(core), core)
+        answer = cutting.master.solve_lp()
         x = answer.x[: len(start)]
+        # Where the bound no longer rises, the master's own solution is all but the optimum.
+        rises = not closes(lower, answer.objective, stop.gap)
+        lower = max(lower, answer.objective)
         core = 0.5 * (core + x)
-        point = best + separation.share * (x - best)
+        point = best + (separation.share if rises else 1.0) * (x - best)
     return Closed(best, lower, upper, tuple(trace))
 
 
-def _add(master: Solver, theta: Integers, cuts: Cuts, x: Array) -> None:
+def _add(cutting: Cutting, cuts: Cuts, x: Array) -> None:
     """Say that no group costs less than its tangent at x."""
+    theta, master = cutting.theta, cutting.master
     count = np.arange(len(theta))
     ones = sparse.csr_array(
         (np.ones(len(theta)), (count, theta - len(x))),

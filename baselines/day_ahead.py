@@ -8,7 +8,6 @@ Source: textbook two-stage programme (Birge & Louveaux 2011, chapter 2); the ris
 `risk.py`.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 

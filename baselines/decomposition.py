@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from baselines.compiled import Compiled, Numbers
-from baselines.cuts import Cuts, close
+from baselines.cuts import Cuts, Cutting, close
 from baselines.extensive_form import deciding_step, last_decided
 from baselines.highs import Solver, SolverError
 from baselines.programme import Programme, numbers_of, widened
@@ -145,7 +145,7 @@ def expected_cost(
 
     theta = len(cost) + np.arange(len(share))
     start, stop = alone.solve_lp().x, Stop(gap, ROUNDS, np.inf)
-    found = close(master.solver(), theta, respond, paid, start, stop)
+    found = close(Cutting(master.solver(), theta, respond, paid), start, stop)
     if not found.within(gap):
         bounds = f"{found.lower} ... {found.upper}"
         raise SolverError(f"model {compiled.name}: {ROUNDS} rounds of cuts left {bounds}")

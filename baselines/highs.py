@@ -50,12 +50,14 @@ class Answer:
         objective: currency.
         bound: proven lower bound, currency; the objective itself for an LP.
         row_dual: (rows,) marginal cost of each row; empty for a MILP.
+        column_dual: (columns,) marginal cost of each column, likewise.
     """
 
     x: Array
     objective: float
     bound: float
     row_dual: Array
+    column_dual: Array
 
 
 class Model(Protocol):
@@ -198,8 +200,8 @@ class Solver:
         self._run()
         solution = self._highs.getSolution()
         objective = self._highs.getInfo().objective_function_value
-        dual = np.array(solution.row_dual)
-        return Answer(np.array(solution.col_value), objective, objective, dual)
+        rows, columns = np.array(solution.row_dual), np.array(solution.col_dual)
+        return Answer(np.array(solution.col_value), objective, objective, rows, columns)
 
     def solve_mip(self, integers: Integers, gap: float = MIP_GAP) -> Answer:
         """Solve with some columns integer, to a relative gap.
@@ -214,7 +216,8 @@ class Solver:
         self._run()
         info = self._highs.getInfo()
         x = np.array(self._highs.getSolution().col_value)
-        return Answer(x, info.objective_function_value, info.mip_dual_bound, np.zeros(0))
+        none = np.zeros(0)
+        return Answer(x, info.objective_function_value, info.mip_dual_bound, none, none)
 
     def continuous(self) -> None:
         """Declare every column continuous."""

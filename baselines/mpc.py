@@ -74,8 +74,8 @@ def plan_from(
     compiled, numbers = window_numbers(system, window, state, rows)
     solver = solvers.of(compiled)
     solver.load(numbers)
-    binary = _commitments(compiled, window.hour, whole_hours)
-    pairs = find_pairs(compiled, numbers, _directed(system, window))
+    binary = commitments(compiled, window.hour, whole_hours)
+    pairs = find_pairs(compiled, numbers, directed(system, window))
     search = Search(solver, numbers, binary, pairs)
     search.run(GAP, NODES)
     search.release()
@@ -84,13 +84,13 @@ def plan_from(
     return wishes
 
 
-def _directed(system: System, window: Window) -> slice:
+def directed(system: System, window: Window) -> slice:
     """Return the steps in which no device may run both ways at once: those that are firm now."""
     last = system.steps_per_day if system.day_ahead_pool and window.hour == 0 else window.hour + 1
     return slice(window.hour, last)
 
 
-def _commitments(compiled: Compiled, hour: int, whole_hours: int) -> Integers:
+def commitments(compiled: Compiled, hour: int, whole_hours: int) -> Integers:
     """Return the columns of the commitments of the next steps."""
     if "chp_on" not in compiled.columns:
         return np.zeros(0, dtype=np.int64)

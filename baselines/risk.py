@@ -112,7 +112,7 @@ def _with_bad_ends(
         np.concatenate([free, np.full(count, np.inf)]),
         np.concatenate([np.full(parties, risk.beta), risk.beta / (1.0 - risk.alpha) * every]),
     )
-    # excess - costs . x + eta >= offset
+    # Each row: the excess is no less than the cost, less eta.
     eta = sparse.kron(sparse.eye_array(parties), np.ones((count // parties, 1)))
     rows = sparse.hstack([-costs, eta, sparse.eye_array(count)], format="csr")
     return lengthened(wide, rows, offsets, np.full(count, np.inf))

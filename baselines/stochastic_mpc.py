@@ -1,0 +1,246 @@
+"""Model predictive control against scenarios: every hour, what is firm now must do in all of them.
+
+Shared by all scenarios are the wishes of the current hour and, at a day's first step, the day's
+commitments; the rest is each scenario's own. With x what is shared and V_s(x) what scenario s then
+costs, ::
+
+    min over x of  risk of (V_1(x), ..., V_n(x))
+
+by cuts: a scenario is the dispatch model of the hour with x fixed, and its reduced costs are the
+slope. The models keep their bases from hour to hour. Directions and commitments of the hour are
+decided on the cuts at the end.
+
+Source: textbook two-stage programme solved by the L-shaped method (Van Slyke & Wets 1969; Birge &
+Louveaux 2011, chapter 5); docs/model.md section 2 for who knows what when.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from baselines.branching import Search
+from baselines.compiled import Compiled, Numbers
+from baselines.cuts import Cuts, Cutting, close
+from baselines.day_ahead import scenario_numbers
+from baselines.exclusivity import find_pairs
+from baselines.extensive_form import deciding_step
+from baselines.highs import Answer, Solver
+from baselines.mpc import GAP, NODES, commitments, directed
+from baselines.plans import Values, requests
+from baselines.programme import Programme, numbers_of, widened
+from baselines.risk import NEUTRAL, Risk, weigh
+from baselines.rolling_horizon import Window, window_at
+from baselines.scenarios import draw
+from baselines.solution import Stop
+from mmg_env.actions import ActionCodec
+from mmg_env.kernel import N_ACTION
+from mmg_env.layout import A, P
+from mmg_env.public import PublicInfo
+from mmg_env.series import Scenarios
+from mmg_env.system import System
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+SCENARIOS: Final = 8
+STOP: Final = Stop(gap=1e-3, iterations=60, time_s=60.0)
+ROUNDING: Final = 1e-8  # slopes below this are none; the solver takes no smaller numbers
+# What follows from the wishes of an hour while no reserve is called.
+FOLLOWING: Final = (
+    "energy_kwh",
+    "backlog_kwh",
+    "virtual_kwh",
+    "planned_kw",
+    "called_more_kw",
+    "called_less_kw",
+)
+
+
+class StochasticMpc:
+    """Model predictive control against scenarios, as a policy."""
+
+    def __init__(self, system: System, risk: Risk = NEUTRAL, scenarios: int = SCENARIOS) -> None:
+        """Take the system, what is minimised, and how many scenarios are drawn each hour."""
+        self._system = system
+        self._risk = risk
+        self._count = scenarios
+        self._codec = ActionCodec(system)
+        self._held: dict[Compiled, list[Solver]] = {}
+        self._rng = np.random.default_rng(0)
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Forget the last episode's warm starts."""
+        self._rng = rng
+        self._held = {}
+
+    def act(self, observation: NDArray[Any], info: Mapping[str, Any]) -> Array:  # noqa: ARG002
+        """Return this hour's wishes and, at a day's first step, its commitments."""
+        public: PublicInfo = info["public"]
+        scenarios = draw(self._system, public.forecast, self._count, self._rng)
+        request = plan_under(public, scenarios, self._risk, self._held)
+        return np.clip(self._codec.encode(request), -1.0, 1.0)
+
+
+def plan_under(
+    public: PublicInfo,
+    scenarios: Scenarios,
+    risk: Risk,
+    held: dict[Compiled, list[Solver]],
+    stop: Stop = STOP,
+) -> Array:
+    """Return the wishes of one step, (request_size,), planned against scenarios.
+
+    Args:
+        public: what is known.
+        scenarios: what may come, from this step on.
+        risk: what is minimised.
+        held: warm solvers by model, one per scenario and one for the forecast; filled.
+        stop: when cuts end.
+
+    Raises:
+        SolverError: HiGHS proved no optimum.
+    """
+    system, window = public.system, window_at(public.system, public.step)
+    # The forecast comes last: what would be done against it alone is where cuts begin.
+    futures = replace(
+        scenarios, values=np.concatenate([scenarios.values, public.forecast.values[None]])
+    )
+    compiled, blocks, rows = scenario_numbers(public, window, futures)
+    for numbers in blocks:
+        keep_shifts_possible(system, compiled, numbers, window.hour)
+    solvers = held.setdefault(compiled, [])
+    solvers.extend(Solver(compiled, {"presolve": "off"}) for _ in blocks[len(solvers) :])
+    hour = Hour(system, window, compiled, blocks, solvers)
+    x = hour.decide(scenarios.probability, risk, stop)
+    return hour.wishes(x, rows)
+
+
+def keep_shifts_possible(system: System, compiled: Compiled, numbers: Numbers, hour: int) -> None:
+    """Let no load be shifted in an hour that the rest of the day could not shift back."""
+    if "backlog_kwh" not in compiled.columns:
+        return
+    columns = compiled.columns["backlog_kwh"][:, hour + 1]
+    there = columns >= 0
+    left = system.steps_per_day - 1 - hour
+    most = (system.column(P.flex_kw)[: len(columns)] * left * system.dt_h)[there]
+    at = columns[there]
+    numbers.lower[at] = np.maximum(numbers.lower[at], -most)
+    numbers.upper[at] = np.minimum(numbers.upper[at], most)
+
+
+def firm(compiled: Compiled, system: System, hour: int) -> Integers:
+    """Return the columns that are the same in all scenarios: what is decided, and what follows.
+
+    Without a call of spinning reserve, which no scenario has, the state after the hour follows from
+    the wishes of the hour.
+    """
+    shared = deciding_step(compiled, system) <= hour
+    for name in FOLLOWING:
+        if name in compiled.columns:
+            numbers = compiled.columns[name]
+            after = numbers[..., hour + numbers.shape[-1] - compiled.steps]
+            shared[after[after >= 0]] = True
+    return np.flatnonzero(shared)
+
+
+class Hour:
+    """One hour's problem: what is shared, and what each scenario costs once that is fixed."""
+
+    def __init__(
+        self,
+        system: System,
+        window: Window,
+        compiled: Compiled,
+        blocks: Sequence[Numbers],
+        solvers: Sequence[Solver],
+    ) -> None:
+        """Load the scenarios into their solvers; the last block is the forecast."""
+        self._system = system
+        self._window = window
+        self._compiled = compiled
+        self._blocks = blocks
+        self._solvers = solvers
+        self._shared = firm(compiled, system, window.hour)
+        for solver, numbers in zip(solvers, blocks, strict=False):
+            solver.load(numbers)
+
+    def decide(self, probability: Array, risk: Risk, stop: Stop) -> Array:
+        """Return what is shared, (shared,), with directions and commitments of the hour decided."""
+        programme, theta = self._master(probability, risk)
+        master = programme.solver()
+
+        def paid(_: Array, values: Array) -> float:
+            return risk.of(values, probability)
+
+        start = self._solvers[len(self._blocks) - 1].solve_lp().x[self._shared]
+        close(Cutting(master, theta, self._respond, paid), start, stop)
+        compiled, window = self._compiled, self._window
+        pairs = find_pairs(compiled, self._blocks[0], directed(self._system, window))
+        place = np.full(compiled.matrix.shape[1], -1)
+        place[self._shared] = np.arange(len(self._shared))
+        placed = replace(pairs, first=_at(place, pairs.first), second=_at(place, pairs.second))
+        binary = place[commitments(compiled, window.hour, 1)]
+        search = Search(master, programme.numbers, binary, placed)
+        search.run(GAP, NODES)
+        x = search.relaxed if search.best is None else search.best.x
+        return x[: len(self._shared)]
+
+    def _master(self, probability: Array, risk: Risk) -> tuple[Programme, Integers]:
+        """Return the programme of what is shared, with a theta per scenario."""
+        shared, scenarios = self._shared, len(probability)
+        matrix = sparse.csc_array(self._compiled.matrix)[:, shared].tocsr()
+        whole = np.diff(sparse.csr_array(self._compiled.matrix).indptr)
+        rows = np.flatnonzero(np.diff(matrix.indptr) == whole)
+        n = self._blocks[0]
+        numbers = numbers_of(
+            n.lower[shared],
+            n.upper[shared],
+            n.row_lower[rows],
+            n.row_upper[rows],
+            np.zeros(len(shared)),
+        )
+        name = f"hour {self._window.step} of {self._compiled.name}"
+        free = np.full(scenarios, np.inf)
+        wide = widened(Programme(name, matrix[rows], numbers), -free, free, np.zeros(scenarios))
+        nothing = sparse.csr_array((scenarios, len(shared)))
+        costs = sparse.hstack([nothing, sparse.eye_array(scenarios)], format="csr")
+        theta = len(shared) + np.arange(scenarios)
+        return weigh(wide, costs, np.zeros(scenarios), probability, risk), theta
+
+    def _solve(self, scenario: int, x: Array) -> Answer:
+        """Return a scenario's optimum with what is shared fixed."""
+        solver = self._solvers[scenario]
+        solver.set_bounds(self._shared, x, x)
+        return solver.solve_lp()
+
+    def _respond(self, x: Array) -> Cuts:
+        """Return what each scenario costs, and the slope in what is shared."""
+        answers = [self._solve(s, x) for s in range(len(self._blocks) - 1)]
+        values = np.array([answer.objective for answer in answers])
+        slopes = np.array([answer.column_dual[self._shared] for answer in answers])
+        slopes[np.abs(slopes) < ROUNDING] = 0.0
+        return Cuts(values, sparse.csr_array(slopes))
+
+    def wishes(self, x: Array, rows: Array) -> Array:
+        """Return the wishes of the hour; rented is what the most demanding scenario uses."""
+        every = []
+        for s in range(len(self._blocks) - 1):
+            solution = self._solve(s, x).x
+            every.append(requests(self._system, Values(self._compiled, solution), rows[s]))
+        first = every[0][self._window.hour].copy()
+        most = np.max([one[self._window.hour] for one in every], axis=0)
+        count = len(self._system.participants)
+        rent = np.zeros((count, N_ACTION), dtype=np.bool_)
+        rent[:, [A.rental_kwh, A.rental_kw]] = True
+        at = np.flatnonzero(rent.ravel())
+        first[at] = most[at]
+        return first
+
+
+def _at(place: Integers, columns: Integers) -> Integers:
+    """Return where columns stand among the shared ones; -1 stays -1."""
+    return np.where(columns < 0, -1, place[columns])
