@@ -53,6 +53,7 @@ class DayAhead:
         system: whose it is.
         window: the hours that it looks at.
         compiled: the model of one scenario.
+        blocks: its numbers in each scenario.
         form: the scenarios side by side, with commitments in common.
         rows: (scenarios, steps, columns) what happens in each.
     """
@@ -60,6 +61,7 @@ class DayAhead:
     system: System
     window: Window
     compiled: Compiled
+    blocks: tuple[Numbers, ...]
     form: ExtensiveForm
     rows: Array
 
@@ -91,7 +93,7 @@ def day_ahead(public: PublicInfo, scenarios: Scenarios) -> DayAhead:
     compiled, blocks, rows = scenario_numbers(public, window, scenarios)
     shared = committed(compiled, system)
     form = two_stage(compiled, blocks, scenarios.probability, shared)
-    return DayAhead(system, window, compiled, form, rows)
+    return DayAhead(system, window, compiled, tuple(blocks), form, rows)
 
 
 def scenario_numbers(

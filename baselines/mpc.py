@@ -24,6 +24,8 @@ from baselines.plans import Values, requests
 from baselines.rolling_horizon import Window, window_at, window_numbers, window_rows
 from mmg_env.actions import ActionCodec
 from mmg_env.climatology import climatology
+from mmg_env.kernel import N_ACTION
+from mmg_env.layout import A
 from mmg_env.public import PublicInfo
 from mmg_env.series import Forecast
 from mmg_env.state import State
@@ -35,6 +37,21 @@ Integers = NDArray[np.int64]
 WHOLE_HOURS: Final = 3  # steps in which units are on or off, not in between
 GAP: Final = 1e-3
 NODES: Final = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Firm:
+    """What a day is committed to by another plan than that of the hour.
+
+    Attributes:
+        columns: of the model of the day's first step.
+        values: (columns,) in that model.
+        rental: (participants, 2) rented energy and power, kWh and kW.
+    """
+
+    columns: Integers
+    values: Array
+    rental: Array
 
 
 @dataclass
@@ -56,6 +73,7 @@ def plan_from(
     forecast: Forecast,
     solvers: Solvers,
     whole_hours: int = WHOLE_HOURS,
+    firm: Firm | None = None,
 ) -> Array:
     """Return the wishes of one step, (request_size,), planned against a point forecast.
 
@@ -65,6 +83,7 @@ def plan_from(
         forecast: issued at the step.
         solvers: warm starts.
         whole_hours: steps from now in which commitments are 0 or 1.
+        firm: the day's commitments, where the day begins and something else has made them.
 
     Raises:
         SolverError: HiGHS proved no optimum.
@@ -72,6 +91,8 @@ def plan_from(
     window = window_at(system, forecast.issue)
     rows = window_rows(system, window, forecast)
     compiled, numbers = window_numbers(system, window, state, rows)
+    if firm is not None:
+        numbers.lower[firm.columns] = numbers.upper[firm.columns] = firm.values
     solver = solvers.of(compiled)
     solver.load(numbers)
     binary = commitments(compiled, window.hour, whole_hours)
@@ -81,7 +102,22 @@ def plan_from(
     search.release()
     x = search.relaxed if search.best is None else search.best.x
     wishes: Array = requests(system, Values(compiled, x), rows)[window.hour]
+    if firm is not None:
+        rent(system, wishes, firm.rental)
     return wishes
+
+
+def rent(system: System, wishes: Array, rental: Array) -> None:
+    """Ask for an amount of rent, whatever a plan uses of it.
+
+    Args:
+        system: the system.
+        wishes: (request_size,) of a day's first step; changed.
+        rental: (participants, 2) energy and power, kWh and kW.
+    """
+    count = len(system.participants)
+    actions = wishes[: count * N_ACTION].reshape(count, N_ACTION)
+    actions[:, [A.rental_kwh, A.rental_kw]] = rental
 
 
 def directed(system: System, window: Window) -> slice:

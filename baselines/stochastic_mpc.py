@@ -22,14 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from baselines.branching import Search
+from baselines.branching import INTEGRAL, Search
 from baselines.compiled import Compiled, Numbers
 from baselines.cuts import Cuts, Cutting, close
 from baselines.day_ahead import scenario_numbers
-from baselines.exclusivity import find_pairs
-from baselines.extensive_form import deciding_step
+from baselines.exclusivity import OVERLAP_KW, Pairs, find_pairs
+from baselines.extensive_form import deciding_step, two_stage
 from baselines.highs import Answer, Solver
-from baselines.mpc import GAP, NODES, commitments, directed
+from baselines.mpc import GAP, NODES, commitments, directed, rent
 from baselines.plans import Values, requests
 from baselines.programme import Programme, numbers_of, widened
 from baselines.risk import NEUTRAL, Risk, weigh
@@ -176,18 +176,41 @@ class Hour:
         def paid(_: Array, values: Array) -> float:
             return risk.of(values, probability)
 
-        start = self._solvers[len(self._blocks) - 1].solve_lp().x[self._shared]
-        close(Cutting(master, theta, self._respond, paid), start, stop)
+        cutting = Cutting(master, theta, self._respond, paid)
+        best = close(cutting, self._start(probability, risk), stop).x
+        binary, pairs = self._choices()
+        if is_whole(best, binary, pairs):
+            return best
+        search = Search(master, programme.numbers, binary, pairs)
+        search.run(GAP, NODES)
+        if search.best is None:
+            return best
+        x = search.best.x[: len(best)]
+        _keep_choices(master, programme, x, binary, pairs)
+        return close(cutting, x, stop).x
+
+    def _start(self, probability: Array, risk: Risk) -> Array:
+        """Return what would be done against the forecast; when a day begins, the optimum.
+
+        A day's commitments are many numbers, for which cuts would take long.
+        """
+        forecast = self._solvers[len(self._blocks) - 1]
+        if self._window.hour > 0:
+            return forecast.solve_lp().x[self._shared]
+        shared = np.zeros(self._compiled.matrix.shape[1], dtype=np.bool_)
+        shared[self._shared] = True
+        form = two_stage(self._compiled, self._blocks[:-1], probability, shared)
+        whole = weigh(form, form.costs, form.offsets, probability, risk)
+        return form.of_scenario(whole.solve().x, 0)[self._shared]
+
+    def _choices(self) -> tuple[Integers, Pairs]:
+        """Return the commitments and directions of the hour, by their place among the shared."""
         compiled, window = self._compiled, self._window
         pairs = find_pairs(compiled, self._blocks[0], directed(self._system, window))
         place = np.full(compiled.matrix.shape[1], -1)
         place[self._shared] = np.arange(len(self._shared))
         placed = replace(pairs, first=_at(place, pairs.first), second=_at(place, pairs.second))
-        binary = place[commitments(compiled, window.hour, 1)]
-        search = Search(master, programme.numbers, binary, placed)
-        search.run(GAP, NODES)
-        x = search.relaxed if search.best is None else search.best.x
-        return x[: len(self._shared)]
+        return place[commitments(compiled, window.hour, 1)], placed
 
     def _master(self, probability: Array, risk: Risk) -> tuple[Programme, Integers]:
         """Return the programme of what is shared, with a theta per scenario."""
@@ -231,14 +254,32 @@ class Hour:
         for s in range(len(self._blocks) - 1):
             solution = self._solve(s, x).x
             every.append(requests(self._system, Values(self._compiled, solution), rows[s]))
-        first = every[0][self._window.hour].copy()
-        most = np.max([one[self._window.hour] for one in every], axis=0)
-        count = len(self._system.participants)
-        rent = np.zeros((count, N_ACTION), dtype=np.bool_)
-        rent[:, [A.rental_kwh, A.rental_kw]] = True
-        at = np.flatnonzero(rent.ravel())
-        first[at] = most[at]
-        return first
+        hour, count = self._window.hour, len(self._system.participants)
+        wishes = every[0][hour].copy()
+        most = np.max([one[hour, : count * N_ACTION] for one in every], axis=0)
+        rent(self._system, wishes, most.reshape(count, N_ACTION)[:, [A.rental_kwh, A.rental_kw]])
+        return wishes
+
+
+def is_whole(x: Array, binary: Integers, pairs: Pairs) -> bool:
+    """Return whether commitments are 0 or 1 and no pair is used both ways."""
+    commitment = x[binary]
+    near = np.abs(commitment - np.round(commitment)) <= INTEGRAL
+    return bool(near.all() and (pairs.overlap(x) <= OVERLAP_KW).all())
+
+
+def _keep_choices(
+    master: Solver, programme: Programme, x: Array, binary: Integers, pairs: Pairs
+) -> None:
+    """Fix the commitments of a solution and close the sides of pairs that it does not use."""
+    upper = programme.numbers.upper.copy()
+    lower = programme.numbers.lower.copy()
+    lower[binary] = upper[binary] = np.round(x[binary])
+    for side, used in zip((pairs.first, pairs.second), pairs.sides(x), strict=True):
+        closed = side[used <= OVERLAP_KW]
+        upper[closed[closed >= 0]] = 0.0
+    at = np.arange(len(x))
+    master.set_bounds(at, lower[at], np.maximum(upper[at], lower[at]))
 
 
 def _at(place: Integers, columns: Integers) -> Integers:

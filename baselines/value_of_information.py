@@ -1,0 +1,138 @@
+"""What it is worth to plan for scenarios, to know them, and to fear their bad end.
+
+With z(x, s) the cost of scenario s after the commitments x, ::
+
+    RP  = min over x of E z(x, s)                      the stochastic plan
+    EEV = E z(x of the mean scenario, s)               the plan for what is expected
+    WS  = E min over x of z(x, s)                      every scenario foreseen
+    VSS = EEV - RP >= 0,   EVPI = RP - WS >= 0
+
+Source: Birge & Louveaux 2011, chapter 4; the efficient frontier is that of Rockafellar & Uryasev
+2000, traced over beta.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.day_ahead import DayAhead, day_ahead, with_risk
+from baselines.extensive_form import ExtensiveForm, committed
+from baselines.highs import Solver
+from baselines.programme import Programme
+from baselines.risk import NEUTRAL, Risk
+from mmg_env.public import PublicInfo
+from mmg_env.series import Scenarios
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Expected costs of a day, currency.
+
+    Attributes:
+        stochastic: RP, planned for the scenarios.
+        expected_value: EEV, planned for their mean.
+        wait_and_see: WS, each foreseen.
+    """
+
+    stochastic: float
+    expected_value: float
+    wait_and_see: float
+
+    @property
+    def of_stochastic_solution(self) -> float:
+        """VSS: what planning for the mean costs more."""
+        return self.expected_value - self.stochastic
+
+    @property
+    def of_perfect_information(self) -> float:
+        """EVPI: what foresight would save."""
+        return self.stochastic - self.wait_and_see
+
+
+@dataclass(frozen=True)
+class Point:
+    """A plan on the efficient frontier.
+
+    Attributes:
+        beta: weight of CVaR.
+        mean: expected cost, currency.
+        cvar: mean of the worst 1 - alpha, currency.
+    """
+
+    beta: float
+    mean: float
+    cvar: float
+
+
+def worth(public: PublicInfo, scenarios: Scenarios) -> Worth:
+    """Return what the day that begins costs with three kinds of knowledge.
+
+    Args:
+        public: what is known at the day's first step.
+        scenarios: what may come.
+
+    Raises:
+        SolverError: HiGHS proved no optimum.
+    """
+    problem = day_ahead(public, scenarios)
+    whole = problem.form.solve().objective
+    mean = np.einsum("s,s...->...", scenarios.probability, scenarios.values)
+    once = replace(scenarios, values=mean[None], probability=np.ones(1))
+    planned = day_ahead(public, once)
+    x = planned.form.of_scenario(planned.form.solve().x, 0)
+    return Worth(whole, committed_to(problem, x).solve().objective, _foreseen(problem))
+
+
+def committed_to(problem: DayAhead, x: Array) -> Programme:
+    """Return the problem with its commitments fixed.
+
+    Args:
+        problem: the day's problem.
+        x: (columns,) a solution of one scenario's model, of which the commitments are read.
+    """
+    form = problem.form
+    shared = np.flatnonzero(committed(problem.compiled, problem.system))
+    at = form.column[0, shared]
+    lower, upper = form.lower.copy(), form.upper.copy()
+    lower[at] = upper[at] = x[shared]
+    return Programme(form.name, form.matrix, replace(form.numbers, lower=lower, upper=upper))
+
+
+def _foreseen(problem: DayAhead) -> float:
+    """Return the expected cost with each scenario foreseen."""
+    solver = Solver(problem.compiled)
+    costs = []
+    for numbers in problem.blocks:
+        solver.load(numbers)
+        costs.append(solver.solve_lp().objective)
+    return float(problem.form.probability @ np.array(costs))
+
+
+def frontier(problem: DayAhead, betas: Sequence[float], alpha: float = 0.9) -> list[Point]:
+    """Return mean and CVaR of the best plan for each weight of the bad end.
+
+    Args:
+        problem: the day's problem.
+        betas: weights, 0..1.
+        alpha: level of CVaR.
+
+    Raises:
+        SolverError: HiGHS proved no optimum.
+    """
+    tail = Risk(1.0, alpha)
+    points = []
+    for beta in betas:
+        costs = scenario_costs(problem.form, with_risk(problem, Risk(beta, alpha)))
+        probability = problem.form.probability
+        points.append(Point(beta, NEUTRAL.of(costs, probability), tail.of(costs, probability)))
+    return points
+
+
+def scenario_costs(form: ExtensiveForm, programme: Programme) -> Array:
+    """Return what each scenario costs in a programme's optimum, (scenarios,), currency."""
+    x = programme.solve().x[: form.matrix.shape[1]]
+    return np.asarray(form.costs @ x + form.offsets)
