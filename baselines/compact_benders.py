@@ -6,15 +6,19 @@ subproblem. All that passes between them, in scenario s and hour t, is ::
     operator -> member:  h[n, s, t]              net power given to the member, kW
     member -> operator:  value, d value / d h    what its own devices then cost at best
 
-Loads, renewables, limits and prices of a member stay with it. Where a community also nominates its
-exchange with the grid, the member's import less export is asked for as well.
+Loads, renewables, and what a member's devices can do and cost are never sent, and the operator
+holds none of it. It knows what it has agreed with members, links and rents; where the community
+also nominates its exchange with the grid, it asks for the member's import less export as well, and
+knows the grid links. Silence is not secrecy: a slope is a price at the margin, often the tariff
+itself, and what an exchange is worth bends where the member begins to buy. Where bounds meet, many
+of the powers asked for are net loads, with `scenario` as with `hour`.
 
 Three kinds of cuts, from few to many:
 
 - `single`: one per member; its risk is its own, and only a weighted slope leaves it;
 - `scenario`: one per member and scenario; the operator weighs the community's risk;
 - `hour`: one per member, scenario and hour, where nothing but the flexible load ties a member's
-  hours together. Its shift becomes part of what the operator asks for.
+  hours together. Its shift becomes part of what the operator asks for, who knows its limits.
 
 Source: the idea of a compact decomposition between storage and houses is Bayat et al. 2026's; they
 do not publish its form, which is our choice. Elastic balances (shedding, spilling) make every
@@ -51,6 +55,9 @@ Integers = NDArray[np.int64]
 Kind = Literal["single", "scenario", "hour"]
 SHIFTS: Final = ("flex_up_kw", "flex_down_kw")
 SHIFTING: Final = (*SHIFTS, "backlog_kwh")
+# Rows in which these stand are the community's, though one member alone may have a grid link.
+NOMINATION: Final = ("nominated_kw", "short_kw", "long_kw")
+ROUNDING: Final = 1e-9  # slopes below this are none; the solver takes no smaller numbers
 STOP: Final = Stop(gap=1e-6, iterations=300, time_s=300.0)
 
 
@@ -159,7 +166,8 @@ class Operator:
 
     def __init__(self, problem: "Split", risk: Risk) -> None:
         """Take the operator's part of a divided problem."""
-        self._split = problem
+        # Of the members' parts it keeps nothing.
+        self._split = replace(problem, parts=replace(problem.parts, pieces=()), members=())
         self._risk = risk
         self.decisions = problem.parts.master.matrix.shape[1]
         self.theta = self.decisions + np.arange(len(problem.scenario_of_group))
@@ -183,12 +191,14 @@ class Operator:
 
     def start(self) -> Array:
         """Return what it would do if nothing that it asks for cost anything."""
-        return self._split.parts.master.solve().x
+        # HiGHS solves nothing that is empty: members who have nothing to do with one another.
+        return self._split.parts.master.solve().x if self.decisions else np.zeros(0)
 
     def request(self, member: int, x: Array) -> Request:
         """Return what its decisions ask of a member."""
-        scenarios = len(self._split.probability)
-        return Request((self._split.told[member] @ x).reshape(scenarios, -1))
+        n, scenarios = self._split.parts.master.numbers, len(self._split.probability)
+        within = np.clip(x, n.lower, n.upper)  # the solver leaves bounds by rounding
+        return Request((self._split.told[member] @ within).reshape(scenarios, -1))
 
     def paid(self, x: Array, values: Array) -> float:
         """Return the risk of all costs, given its decisions and the members' answers."""
@@ -208,8 +218,9 @@ class Operator:
             @ told
             for offer, group, told in zip(offers, self._split.groups, self._split.told, strict=True)
         ]
-        values = np.concatenate([offer.values for offer in offers])
-        return Cuts(values, sparse.vstack(slopes, format="csr"))
+        every = sparse.vstack(slopes, format="csr")
+        every.data[np.abs(every.data) <= ROUNDING] = 0.0
+        return Cuts(np.concatenate([offer.values for offer in offers]), every)
 
 
 @dataclass(frozen=True, eq=False)
@@ -289,7 +300,10 @@ def divide(problem: DayAhead, kind: Kind, risk: Risk) -> Split:
     owner = np.where(member == COMMUNITY, -1, member * scenarios + scenario)
     # A member pays what a scenario costs, not its share of the mean.
     cost = np.where(owner < 0, whole.numbers.cost, np.asarray(costs.sum(axis=0)))
-    parts = partition(replace(whole, numbers=replace(whole.numbers, cost=cost)), owner)
+    common = np.zeros(whole.matrix.shape[0], dtype=np.bool_)
+    nominating = np.flatnonzero(_is(problem, NOMINATION))
+    common[sparse.csc_array(whole.matrix)[:, nominating].indices] = True
+    parts = partition(replace(whole, numbers=replace(whole.numbers, cost=cost)), owner, common)
     steps, count = problem.compiled.steps, len(problem.system.members)
     hour = np.where(hour < 0, steps, hour)  # what spans several hours counts after the last
     pieces = [parts.pieces[n * scenarios : (n + 1) * scenarios] for n in range(count)]
@@ -342,8 +356,8 @@ def _check_separable(name: str, piece: Piece, hour: Integers, steps: int) -> Non
     apart = hour[rows.indices] == np.repeat(first, np.diff(rows.indptr))
     if not apart.all() or (hour == steps).any():
         raise InputError(
-            f"cuts: hour is not possible, for the devices of member {name} tie its hours together; "
-            "single or scenario are"
+            "cuts: hour is not possible, for devices or a demand charge tie the hours of member "
+            f"{name} together; single or scenario are"
         )
 
 

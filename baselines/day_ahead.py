@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from baselines.compiled import Compiled, Numbers, Sparse
-from baselines.extensive_form import ExtensiveForm, committed, two_stage
+from baselines.extensive_form import SPANNING, ExtensiveForm, committed, two_stage
 from baselines.programme import Programme
 from baselines.risk import NEUTRAL, Risk, weigh
 from baselines.rolling_horizon import Window, window_at, window_numbers, window_rows
@@ -153,7 +153,7 @@ def _spread(problem: DayAhead, default: int, axis: int) -> Integers:
     for name, numbers in compiled.columns.items():
         if axis == 0 and name in (*TIES, *STORAGE):
             continue
-        if axis == -1 and numbers.shape[-1] != compiled.steps:
+        if axis == -1 and (name in SPANNING or numbers.shape[-1] != compiled.steps):
             continue
         index = np.indices(numbers.shape)[axis]
         there = numbers >= 0

@@ -5,8 +5,8 @@ the master does in it is one number h, so that the piece's sides stay with the p
 
     sides of the piece:   lower <= a z + h <= upper,   h = b x
 
-A row in which several pieces stand is the community's and stays with the master; what each piece
-does in it is one number y, which the master asks for::
+A row in which several pieces stand, or that is said to be common, is the community's and stays with
+the master; what each piece does in it is one number y, which the master asks for::
 
     sides of the master:  lower <= b x + sum y <= upper,   a z - y = 0
 
@@ -68,15 +68,20 @@ class Partition:
     pieces: tuple[Piece, ...]
 
 
-def partition(whole: Programme, owner: Integers) -> Partition:
+def partition(
+    whole: Programme, owner: Integers, common: NDArray[np.bool_] | None = None
+) -> Partition:
     """Divide a programme.
 
     Args:
         whole: the programme.
         owner: (columns,) number of the piece that decides each column; -1 for the master.
+        common: (rows,) rows that are the community's even if one piece alone stands in them.
     """
     entries = sparse.coo_array(whole.matrix)
     keeper = _keepers(entries, owner, whole.matrix.shape[0])
+    if common is not None:
+        keeper[common] = MASTER
     mine = np.flatnonzero(owner == MASTER)
     # What pieces do in the community's rows: one column for each piece in each such row.
     abroad = (owner[entries.col] != MASTER) & (keeper[entries.row] == MASTER)
