@@ -289,7 +289,8 @@ def divide(problem: DayAhead, kind: Kind, risk: Risk) -> Split:
     """
     form, scenarios = problem.form, len(problem.rows)
     member, hour = member_of_columns(problem), step_of_columns(problem)
-    costs, whole, scenario = form.costs, form, scenario_of_columns(problem)
+    whole: Programme = form
+    costs, scenario = form.costs, scenario_of_columns(problem)
     if kind == "hour":
         whole, costs, twins = _twinned(problem, member)
         member = np.concatenate(

@@ -66,7 +66,8 @@ class ExtensiveForm(Programme):
 
     def of_scenario(self, x: Array, scenario: int) -> Array:
         """Return (columns,) a solution as the model of one scenario has it."""
-        return x[self.column[scenario]]
+        own: Array = x[self.column[scenario]]
+        return own
 
 
 def same_history(observed: Array) -> Integers:
@@ -174,10 +175,11 @@ def _stacked(
     keys = leads * columns + np.arange(columns)
     unique, place = np.unique(keys.ravel(), return_index=True)
     number = np.searchsorted(unique, keys)
-    bounds = []
-    for side in ("lower", "upper"):
-        every = np.concatenate([getattr(block, side) for block in blocks])
-        bounds.append(_alike(every, every[place], number.ravel(), f"{side} bounds"))
+    lower, upper = (
+        _alike(every, every[place], number.ravel(), f"{side} bounds")
+        for side in ("lower", "upper")
+        for every in [np.concatenate([getattr(block, side) for block in blocks])]
+    )
     by_row = sparse.csr_array(compiled.matrix)
     leads = np.maximum.reduceat(leads[:, by_row.indices], by_row.indptr[:-1], axis=1)
     kept = [np.flatnonzero(leads[k] == k) for k in range(count)]
@@ -198,7 +200,7 @@ def _stacked(
     costs = _costs(blocks, number, len(unique))
     offsets = np.array([block.offset for block in blocks])
     total = np.asarray(costs.T @ probability)
-    numbers = numbers_of(*bounds, *sides, total, float(probability @ offsets))
+    numbers = numbers_of(lower, upper, sides[0], sides[1], total, float(probability @ offsets))
     return ExtensiveForm(
         f"{count} scenarios of {compiled.name}",
         matrix,

@@ -255,7 +255,7 @@ class Hour:
             solution = self._solve(s, x).x
             every.append(requests(self._system, Values(self._compiled, solution), rows[s]))
         hour, count = self._window.hour, len(self._system.participants)
-        wishes = every[0][hour].copy()
+        wishes: Array = every[0][hour].copy()
         most = np.max([one[hour, : count * N_ACTION] for one in every], axis=0)
         rent(self._system, wishes, most.reshape(count, N_ACTION)[:, [A.rental_kwh, A.rental_kw]])
         return wishes
