@@ -18,14 +18,17 @@ from baselines.agent import (
     shipped_agents,
     unfit_for,
 )
+from baselines.committed_mpc import CommittedMpc, kind_for
 from baselines.deterministic import perfect_foresight
 from baselines.dynamic_programming import DynamicProgramming
 from baselines.learned_forecast import ForecastAgent, LearnedForecast
 from baselines.mpc import Mpc, as_usual
 from baselines.replay import replay
+from baselines.risk import NEUTRAL, Risk
 from baselines.rule_hours import cover_own_need, follow_prices
 from baselines.rules import Idle, Random, RulePolicy, tuned_rule
 from baselines.solution import Plan, Solution
+from baselines.stochastic_mpc import StochasticMpc
 from mmg_env.errors import InputError
 from mmg_env.rollout import Policy
 from mmg_env.system import System
@@ -38,6 +41,9 @@ POLICIES: Mapping[str, Callable[[System], Policy]] = {
     "random": Random,
     "mpc_climatology": lambda system: Mpc(system, as_usual),
     "mpc": Mpc,
+    "benders": lambda system: CommittedMpc(system, kind_for(system), NEUTRAL),
+    "stochastic_mpc": StochasticMpc,
+    "cvar": lambda system: StochasticMpc(system, Risk()),
     "dynamic_programming": DynamicProgramming,
 }
 

@@ -109,6 +109,12 @@ class Search:
                     continue
         return self.best is not None and self._closes(self.lower, gap)
 
+    def whole(self, x: Array) -> bool:
+        """Return whether a solution keeps to all binaries and pairs."""
+        commitment = x[self._binary]
+        whole = (np.abs(commitment - np.round(commitment)) <= INTEGRAL).all()
+        return bool(whole and (self._pairs.overlap(x) <= OVERLAP_KW).all())
+
     def release(self) -> None:
         """Give the solver its own bounds and the basis of the relaxation back."""
         at = self._columns
@@ -136,16 +142,10 @@ class Search:
 
     def _keep(self, node: Node) -> None:
         """Remember a node as open, or as a solution where nothing is left to decide."""
-        if self._whole(node.x):
+        if self.whole(node.x):
             self._offer(node.bound, node.x)
         else:
             heapq.heappush(self._open, node)
-
-    def _whole(self, x: Array) -> bool:
-        """Return whether a solution keeps to all binaries and pairs."""
-        commitment = x[self._binary]
-        whole = (np.abs(commitment - np.round(commitment)) <= INTEGRAL).all()
-        return bool(whole and (self._pairs.overlap(x) <= OVERLAP_KW).all())
 
     def _offer(self, objective: float, x: Array) -> None:
         """Take a solution if it is the best so far."""
@@ -198,6 +198,6 @@ class Search:
             except InfeasibleError:
                 return
             x = answer.x
-            if self._whole(x):
+            if self.whole(x):
                 self._offer(answer.objective, x)
                 return

@@ -59,6 +59,7 @@ class Separation:
 
 
 HALFWAY: Final = Separation()
+ROUNDING: Final = 1e-9  # slopes up to this are none; the solver takes no smaller numbers
 
 
 class Closed(NamedTuple):
@@ -142,15 +143,16 @@ def close(cutting: Cutting, start: Array, stop: Stop, separation: Separation = H
 
 
 def _add(cutting: Cutting, cuts: Cuts, x: Array) -> None:
-    """Say that no group costs less than its tangent at x."""
+    """Say that no group costs less than its tangent at x, slopes that are rounding left out."""
     theta, master = cutting.theta, cutting.master
     count = np.arange(len(theta))
     ones = sparse.csr_array(
         (np.ones(len(theta)), (count, theta - len(x))),
         shape=(len(theta), master.columns - len(x)),
     )
-    slopes = sparse.csr_array(cuts.slopes)
+    slopes = sparse.csr_array(cuts.slopes, copy=True)
+    slopes.data[np.abs(slopes.data) <= ROUNDING] = 0.0
+    slopes.eliminate_zeros()
     rows = sparse.hstack([-slopes, ones], format="csr")
-    rows.eliminate_zeros()
     low = cuts.values - slopes @ x
     master.add(np.zeros(0), low, np.full(len(low), np.inf), rows)

@@ -27,9 +27,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from baselines.compact_benders import Request, Split, divide
 from baselines.compiled import Numbers, Sparse
 from baselines.day_ahead import DayAhead
+from baselines.division import Split, divide
+from baselines.members import Request
 from baselines.negotiation import ADAPTIVE, STOP, Agent, Penalty, Residuals, negotiate
 from baselines.partition import Piece
 from baselines.programme import Programme, lengthened, numbers_of, widened

@@ -8,7 +8,8 @@ costs, ::
 
 by cuts: a scenario is the dispatch model of the hour with x fixed, and its reduced costs are the
 slope. The models keep their bases from hour to hour. Directions and commitments of the hour are
-decided on the cuts at the end.
+decided on the cuts at the end. Where a day begins much is shared, and the scenarios are solved side
+by side instead.
 
 Source: textbook two-stage programme solved by the L-shaped method (Van Slyke & Wets 1969; Birge &
 Louveaux 2011, chapter 5); docs/model.md section 2 for who knows what when.
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from baselines.branching import INTEGRAL, Search
+from baselines.branching import Search
 from baselines.compiled import Compiled, Numbers
 from baselines.cuts import Cuts, Cutting, close
 from baselines.day_ahead import scenario_numbers
@@ -47,8 +48,8 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 SCENARIOS: Final = 8
-STOP: Final = Stop(gap=1e-3, iterations=60, time_s=60.0)
-ROUNDING: Final = 1e-8  # slopes below this are none; the solver takes no smaller numbers
+# By rounds alone: what is decided must not depend on how fast a machine is.
+STOP: Final = Stop(gap=1e-3, iterations=60, time_s=np.inf)
 # What follows from the wishes of an hour while no reserve is called.
 FOLLOWING: Final = (
     "energy_kwh",
@@ -105,7 +106,7 @@ def plan_under(
         SolverError: HiGHS proved no optimum.
     """
     system, window = public.system, window_at(public.system, public.step)
-    # The forecast comes last: what would be done against it alone is where cuts begin.
+    # The forecast comes last.
     futures = replace(
         scenarios, values=np.concatenate([scenarios.values, public.forecast.values[None]])
     )
@@ -170,6 +171,8 @@ class Hour:
 
     def decide(self, probability: Array, risk: Risk, stop: Stop) -> Array:
         """Return what is shared, (shared,), with directions and commitments of the hour decided."""
+        if self._window.hour == 0:
+            return self._decide_day(probability, risk)
         programme, theta = self._master(probability, risk)
         master = programme.solver()
 
@@ -177,11 +180,15 @@ class Hour:
             return risk.of(values, probability)
 
         cutting = Cutting(master, theta, self._respond, paid)
-        best = close(cutting, self._start(probability, risk), stop).x
-        binary, pairs = self._choices()
-        if is_whole(best, binary, pairs):
-            return best
+        # What would be done against the forecast alone is where cuts begin.
+        start = self._solvers[len(self._blocks) - 1].solve_lp().x[self._shared]
+        best = close(cutting, start, stop).x
+        place = np.full(self._compiled.matrix.shape[1], -1)
+        place[self._shared] = np.arange(len(self._shared))
+        binary, pairs = self._choices(place)
         search = Search(master, programme.numbers, binary, pairs)
+        if search.whole(best):
+            return best
         search.run(GAP, NODES)
         if search.best is None:
             return best
@@ -189,27 +196,27 @@ class Hour:
         _keep_choices(master, programme, x, binary, pairs)
         return close(cutting, x, stop).x
 
-    def _start(self, probability: Array, risk: Risk) -> Array:
-        """Return what would be done against the forecast; when a day begins, the optimum.
+    def _decide_day(self, probability: Array, risk: Risk) -> Array:
+        """Return what is shared where a day begins.
 
-        A day's commitments are many numbers, for which cuts would take long.
+        A day's commitments are many numbers, for which cuts take longer than the scenarios side by
+        side.
         """
-        forecast = self._solvers[len(self._blocks) - 1]
-        if self._window.hour > 0:
-            return forecast.solve_lp().x[self._shared]
         shared = np.zeros(self._compiled.matrix.shape[1], dtype=np.bool_)
         shared[self._shared] = True
         form = two_stage(self._compiled, self._blocks[:-1], probability, shared)
         whole = weigh(form, form.costs, form.offsets, probability, risk)
-        return form.of_scenario(whole.solve().x, 0)[self._shared]
+        search = Search(whole.solver(), whole.numbers, *self._choices(form.column[0]))
+        search.run(GAP, NODES)
+        x = search.relaxed if search.best is None else search.best.x
+        return form.of_scenario(x, 0)[self._shared]
 
-    def _choices(self) -> tuple[Integers, Pairs]:
-        """Return the commitments and directions of the hour, by their place among the shared."""
+    def _choices(self, place: Integers) -> tuple[Integers, Pairs]:
+        """Return the commitments and directions of the hour, by the place of each column."""
         compiled, window = self._compiled, self._window
         pairs = find_pairs(compiled, self._blocks[0], directed(self._system, window))
-        place = np.full(compiled.matrix.shape[1], -1)
-        place[self._shared] = np.arange(len(self._shared))
-        placed = replace(pairs, first=_at(place, pairs.first), second=_at(place, pairs.second))
+        padded = np.append(place, -1)  # the last for none
+        placed = replace(pairs, first=padded[pairs.first], second=padded[pairs.second])
         return place[commitments(compiled, window.hour, 1)], placed
 
     def _master(self, probability: Array, risk: Risk) -> tuple[Programme, Integers]:
@@ -245,7 +252,6 @@ class Hour:
         answers = [self._solve(s, x) for s in range(len(self._blocks) - 1)]
         values = np.array([answer.objective for answer in answers])
         slopes = np.array([answer.column_dual[self._shared] for answer in answers])
-        slopes[np.abs(slopes) < ROUNDING] = 0.0
         return Cuts(values, sparse.csr_array(slopes))
 
     def wishes(self, x: Array, rows: Array) -> Array:
@@ -261,13 +267,6 @@ class Hour:
         return wishes
 
 
-def is_whole(x: Array, binary: Integers, pairs: Pairs) -> bool:
-    """Return whether commitments are 0 or 1 and no pair is used both ways."""
-    commitment = x[binary]
-    near = np.abs(commitment - np.round(commitment)) <= INTEGRAL
-    return bool(near.all() and (pairs.overlap(x) <= OVERLAP_KW).all())
-
-
 def _keep_choices(
     master: Solver, programme: Programme, x: Array, binary: Integers, pairs: Pairs
 ) -> None:
@@ -280,8 +279,3 @@ def _keep_choices(
         upper[closed[closed >= 0]] = 0.0
     at = np.arange(len(x))
     master.set_bounds(at, lower[at], np.maximum(upper[at], lower[at]))
-
-
-def _at(place: Integers, columns: Integers) -> Integers:
-    """Return where columns stand among the shared ones; -1 stays -1."""
-    return np.where(columns < 0, -1, place[columns])

@@ -7,6 +7,11 @@ With z(x, s) the cost of scenario s after the commitments x, ::
     WS  = E min over x of z(x, s)                      every scenario foreseen
     VSS = EEV - RP >= 0,   EVPI = RP - WS >= 0
 
+A plan knows the scenarios that it was made for, so VSS is too large where they are few. Judged on
+others, the same two plans differ by less, and the difference may have either sign. Where several
+commitments are best for the mean scenario, EEV is that of the one found. On or off is relaxed, and
+after the commitments each scenario is foreseen: all are promises about what is firm for the day.
+
 Source: Birge & Louveaux 2011, chapter 4; the efficient frontier is that of Rockafellar & Uryasev
 2000, traced over beta.
 """
@@ -17,7 +22,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.day_ahead import DayAhead, day_ahead, with_risk
+from baselines.compiled import Numbers
+from baselines.day_ahead import DayAhead, day_ahead, scenario_numbers, with_risk
 from baselines.extensive_form import ExtensiveForm, committed
 from baselines.highs import Solver
 from baselines.programme import Programme
@@ -36,11 +42,14 @@ class Worth:
         stochastic: RP, planned for the scenarios.
         expected_value: EEV, planned for their mean.
         wait_and_see: WS, each foreseen.
+        elsewhere: what the plan for the scenarios saves over that for their mean on others, which
+            neither was made for; NaN where there are none.
     """
 
     stochastic: float
     expected_value: float
     wait_and_see: float
+    elsewhere: float = float("nan")
 
     @property
     def of_stochastic_solution(self) -> float:
@@ -68,23 +77,67 @@ class Point:
     cvar: float
 
 
-def worth(public: PublicInfo, scenarios: Scenarios) -> Worth:
+def worth(public: PublicInfo, scenarios: Scenarios, others: Scenarios | None = None) -> Worth:
     """Return what the day that begins costs with three kinds of knowledge.
 
     Args:
         public: what is known at the day's first step.
         scenarios: what may come.
+        others: drawn apart from them, to judge both plans on.
 
     Raises:
         SolverError: HiGHS proved no optimum.
     """
     problem = day_ahead(public, scenarios)
-    whole = problem.form.solve().objective
+    plan = problem.form.solve()
     mean = np.einsum("s,s...->...", scenarios.probability, scenarios.values)
     once = replace(scenarios, values=mean[None], probability=np.ones(1))
     planned = day_ahead(public, once)
     x = planned.form.of_scenario(planned.form.solve().x, 0)
-    return Worth(whole, committed_to(problem, x).solve().objective, _foreseen(problem))
+    probability = scenarios.probability
+    elsewhere = float("nan")
+    if others is not None:
+        _, blocks, _ = scenario_numbers(public, problem.window, others)
+        best = problem.form.of_scenario(plan.x, 0)
+        more = costs_after(problem, blocks, x) - costs_after(problem, blocks, best)
+        elsewhere = float(others.probability @ more)
+    return Worth(
+        plan.objective,
+        float(probability @ costs_after(problem, problem.blocks, x)),
+        float(probability @ _costs(problem, problem.blocks)),
+        elsewhere,
+    )
+
+
+def costs_after(problem: DayAhead, blocks: Sequence[Numbers], x: Array) -> Array:
+    """Return what scenarios cost once the day is committed, (scenarios,), currency.
+
+    Args:
+        problem: the day's problem.
+        blocks: numbers of its model in each scenario, its own or others'.
+        x: (columns,) a solution of one scenario's model, of which the commitments are read.
+
+    Raises:
+        SolverError: HiGHS proved no optimum.
+    """
+    shared = np.flatnonzero(committed(problem.compiled, problem.system))
+    firm = []
+    for numbers in blocks:
+        lower, upper = numbers.lower.copy(), numbers.upper.copy()
+        # The solver leaves bounds by rounding.
+        lower[shared] = upper[shared] = np.clip(x[shared], lower[shared], upper[shared])
+        firm.append(replace(numbers, lower=lower, upper=upper))
+    return _costs(problem, firm)
+
+
+def _costs(problem: DayAhead, blocks: Sequence[Numbers]) -> Array:
+    """Return what scenarios cost at best, each by itself, (scenarios,), currency."""
+    solver = Solver(problem.compiled)
+    costs = []
+    for numbers in blocks:
+        solver.load(numbers)
+        costs.append(solver.solve_lp().objective)
+    return np.array(costs)
 
 
 def committed_to(problem: DayAhead, x: Array) -> Programme:
@@ -98,18 +151,9 @@ def committed_to(problem: DayAhead, x: Array) -> Programme:
     shared = np.flatnonzero(committed(problem.compiled, problem.system))
     at = form.column[0, shared]
     lower, upper = form.lower.copy(), form.upper.copy()
-    lower[at] = upper[at] = x[shared]
+    # The solver leaves bounds by rounding.
+    lower[at] = upper[at] = np.clip(x[shared], form.lower[at], form.upper[at])
     return Programme(form.name, form.matrix, replace(form.numbers, lower=lower, upper=upper))
-
-
-def _foreseen(problem: DayAhead) -> float:
-    """Return the expected cost with each scenario foreseen."""
-    solver = Solver(problem.compiled)
-    costs = []
-    for numbers in problem.blocks:
-        solver.load(numbers)
-        costs.append(solver.solve_lp().objective)
-    return float(problem.form.probability @ np.array(costs))
 
 
 def frontier(problem: DayAhead, betas: Sequence[float], alpha: float = 0.9) -> list[Point]:

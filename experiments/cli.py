@@ -11,6 +11,7 @@ import typer
 from experiments import (
     bench,
     bound,
+    compare,
     config_cli,
     data_cli,
     doctor,
@@ -19,10 +20,12 @@ from experiments import (
     headroom,
     perf,
     realism,
+    reproduce,
     rescore,
     simulate,
     train_cli,
     tune_rules,
+    worth,
 )
 from mmg_env.errors import InputError
 
@@ -37,6 +40,8 @@ app.add_typer(config_cli.app, name="config", help="Check and show system files."
 app.add_typer(data_cli.app, name="data", help="Describe series; check one's own.")
 app.command()(bench.bench)
 app.command()(bound.bound)
+app.command()(compare.compare)
+app.command()(worth.worth)
 app.command()(train_cli.train)
 app.command()(train_cli.tune)
 app.command("tune-rules")(tune_rules.tune_rules)
@@ -47,6 +52,7 @@ app.command()(rescore.rescore)
 app.command()(simulate.simulate)
 app.command()(export.export)
 app.command()(doctor.doctor)
+app.add_typer(reproduce.app, name="reproduce", help="What papers report, on instances of ours.")
 app.add_typer(perf.app, name="perf", help="Measure speed as ratios in one run.")
 
 

@@ -6,6 +6,7 @@ round by round, depend on them far less. Each number is the median over rounds.
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Annotated, Any, Final
@@ -179,6 +180,19 @@ def mpc(
         typer.echo(f"{name:<22}p50 {p50:8.2f} ms   p95 {p95:8.2f} ms")
     ratio = median(rebuilt) / median(compiled)
     typer.echo(f"rebuilt / compiled  {ratio:.1f}  (wanted: at least 20)")
+
+
+@app.command()
+def benders(
+    scenarios: Annotated[int, typer.Option(min=1, help="Scenarios to compare methods on.")] = 10,
+    most: Annotated[int, typer.Option(min=1, help="Most scenarios to measure growth on.")] = 1000,
+    limit_s: Annotated[float, typer.Option(min=0.0, help="A method ends after this, s.")] = 120.0,
+    out: Annotated[Path | None, typer.Option(help="CSV file of the figures.")] = None,
+) -> None:
+    """Time a day's commitments on s2_crh: all scenarios at once, by cuts, by mpi-sppy."""
+    from experiments.perf_benders import compare_planning
+
+    compare_planning(scenarios, most, limit_s, out)
 
 
 def decision_times(system: System, episodes: int) -> dict[str, list[float]]:

@@ -158,12 +158,41 @@ def cvar(costs: Array, alpha: float = 0.95) -> float:
         raise ValueError(f"alpha is {alpha}; it must be in [0, 1)")
     if len(costs) == 0:
         return float("nan")
-    worst = np.sort(np.asarray(costs, dtype=np.float64))[::-1]
-    tail = (1.0 - alpha) * len(worst)
-    if tail <= 1.0:
-        return float(worst[0])
-    weights = np.clip(tail - np.arange(len(worst)), 0.0, 1.0)
-    return float(weights @ worst / tail)
+    return float(_tail_means(np.asarray(costs, dtype=np.float64), alpha))
+
+
+def cvar_difference(
+    costs: Array, others: Array, rng: np.random.Generator, alpha: float = 0.95
+) -> Interval:
+    """Return cvar(costs) - cvar(others) with a paired bootstrap interval, from two episodes on.
+
+    The worst episodes of the two need not be the same. Where few episodes make up the tail, the
+    interval is too narrow: no resample holds an episode worse than those seen.
+
+    Args:
+        costs: (episodes,) one policy's costs.
+        others: (episodes,) another's, on the same episodes.
+        rng: draws the resamples.
+        alpha: level, at least 0 and below 1.
+
+    Raises:
+        ValueError: alpha is not in [0, 1).
+    """
+    _paired(costs, others)
+    value = cvar(costs, alpha) - cvar(others, alpha)
+    if len(costs) < 2:
+        return Interval(value, np.nan, np.nan)
+    drawn = rng.integers(len(costs), size=(RESAMPLES, len(costs)))
+    resampled = _tail_means(costs[drawn], alpha) - _tail_means(others[drawn], alpha)
+    return percentile_interval(value, resampled)
+
+
+def _tail_means(costs: Array, alpha: float) -> Array:
+    """Return the mean of the worst 1 - alpha, of one episode at least: (..., episodes) -> (...)."""
+    worst = np.sort(costs, axis=-1)[..., ::-1]
+    count = worst.shape[-1]
+    tail = max(1.0, (1.0 - alpha) * count)
+    return np.asarray(worst @ np.clip(tail - np.arange(count), 0.0, 1.0) / tail)
 
 
 def percentile_interval(value: float, drawn: Array) -> Interval:

@@ -1,89 +1,42 @@
-"""Compact Benders: the optimum of the extensive form, from numbers that hold no member's data."""
+"""Compact Benders: the optimum of the extensive form, and what members tell on the way."""
 
 import dataclasses
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from houses import (
+    AVERSE,
+    KINDS,
+    hold,
+    houses,
+    met,
+    optimum,
+    peculiar,
+    private,
+    random_problem,
+    real,
+    rounds,
+    secrets_met,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from random_systems import random_config, random_episode
+from scipy import sparse
 
-from baselines.compact_benders import Member, Operator, Request, Split, benders, divide
+from baselines.compact_benders import Operator, benders
 from baselines.cuts import HALFWAY, Separation
-from baselines.day_ahead import DayAhead, day_ahead, with_risk
-from baselines.deterministic import first_state
-from baselines.extensive_form import ExtensiveForm, committed
-from baselines.highs import Solver
-from baselines.partition import Partition, Piece
-from baselines.programme import Programme
+from baselines.day_ahead import with_risk
+from baselines.division import divide
+from baselines.extensive_form import committed
+from baselines.members import Member
+from baselines.programme import Programme, lengthened
 from baselines.risk import NEUTRAL, Risk
-from baselines.scenarios import draw
 from baselines.solution import Stop
-from mmg_env import load_system, sample_episode
-from mmg_env.config import SystemConfig
 from mmg_env.errors import InputError
 from mmg_env.layout import X
-from mmg_env.public import PublicInfo
-from mmg_env.series import Scenarios
-from mmg_env.system import System, build_system
 
-KINDS = ("hour", "scenario", "single")
-AVERSE = Risk(0.3)
 ALL_THE_WAY = Separation(1.0)
-# Sizes that occur nowhere else, so that a number that is met tells whose it is.
-PECULIAR = {
-    f"members[{m}].{key}": value + 1.7 * m
-    for m in range(3)
-    for key, value in {
-        "grid.import_kw": 203.171,
-        "grid.export_kw": 151.273,
-        "flex.power_kw": 3.071,
-        "flex.cost_per_kwh": 0.05123,
-    }.items()
-}
-
-
-def problem_of(system, episode, count=3, probability=None):
-    forecast, past = episode.forecast(0), partial(episode.until, 0)
-    drawn = draw(system, forecast, count, np.random.default_rng(0))
-    if probability is not None:
-        drawn = Scenarios(drawn.values, np.array(probability), drawn.member_count)
-    return day_ahead(PublicInfo(system, 0, first_state(system), forecast, past), drawn)
-
-
-@lru_cache
-def houses(changes=(), count=3, probability=None):
-    system = load_system("s2_crh", dict(changes))
-    return problem_of(system, sample_episode(system, "test", 0), count, probability)
-
-
-@lru_cache
-def real():
-    system = load_system("community_real", {"episode_h": 24})
-    return problem_of(system, sample_episode(system, "test", 0), 2)
-
-
-def random_problem(seed, count=2):
-    system = build_system(random_config(seed).model_copy(update={"episode_h": 24}))
-    weights = np.random.default_rng(seed).dirichlet(np.full(count, 2.0))
-    return problem_of(system, random_episode(system, seed), count, tuple(weights))
-
-
-def optimum(problem, kind, risk):
-    return with_risk(problem, risk, by_party=kind == "single").solve().objective
-
-
-def hold(found, best, tolerance=1e-6):
-    """Return whether the bounds hold the optimum."""
-    slack = tolerance * max(1.0, abs(best))
-    return found.lower <= best + slack and found.upper >= best - slack
-
-
-def rounds(count):
-    """Return when to end: by rounds alone, however slow the machine."""
-    return Stop(1e-6, count, np.inf)
 
 
 @lru_cache
@@ -91,6 +44,12 @@ def found_by(kind, risk):
     """Return what cuts find for the houses; with one number per member they end with a gap."""
     separation = ALL_THE_WAY if kind == "hour" else HALFWAY
     return benders(houses(), kind, risk, rounds(25 if kind == "single" else 300), separation)
+
+
+def only_tightens(found):
+    """Return whether no lower bound fell and no upper bound rose."""
+    bounds = [(entry.lower, entry.upper) for entry in found.trace] + [(found.lower, found.upper)]
+    return all(a[0] <= b[0] and a[1] >= b[1] for a, b in pairwise(bounds))
 
 
 # The optimum
@@ -124,9 +83,7 @@ def test_bounds_only_tighten(kind):
     found, _, _ = benders(
         houses(), kind, AVERSE, Stop(1e-9, 12, np.inf), Separation(0.5, core=True)
     )
-    for earlier, later in pairwise(found.trace):
-        assert later.lower >= earlier.lower
-        assert later.upper <= earlier.upper
+    assert only_tightens(found)
     assert hold(found, optimum(houses(), kind, AVERSE))
 
 
@@ -182,6 +139,7 @@ def test_random_communities(seed):
             assert kind == "hour"
             continue
         assert hold(found, optimum(problem, kind, Risk(0.5, 0.4))), kind
+        assert only_tightens(found), kind
 
 
 def test_one_member_alone_may_stand_in_the_nomination():
@@ -211,16 +169,40 @@ def test_slopes_that_are_rounding_are_none():
     assert hold(found, optimum(problem, "scenario", NEUTRAL))
 
 
-def test_cuts_by_the_hour_are_refused_where_more_than_shifts_tie_hours_together():
-    system = load_system("s1_3mg")
-    problem = problem_of(system, sample_episode(system, "test", 0), 2)
-    for risk in (NEUTRAL, AVERSE):
-        with pytest.raises(InputError, match=r"tie the hours of member MG1 together; single or"):
-            divide(problem, "hour", risk)
-    charged = houses((("tariff.demand_charge_per_kw", 0.5),), 2)
-    for other in (real(), charged):
-        with pytest.raises(InputError, match=r"cuts: hour is not possible, .* a demand charge"):
-            divide(other, "hour", NEUTRAL)
+# How it is computed
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_however_many_members_answer_at_a_time_the_same_is_found_to_the_last_bit(kind):
+    alone, _, _ = benders(houses(), kind, AVERSE, rounds(5))
+    together, _, _ = benders(houses(), kind, AVERSE, rounds(5), threads=3)
+    assert np.array_equal(alone.x, together.x)
+    assert [e.lower for e in alone.trace] == [e.lower for e in together.trace]
+    assert [e.upper for e in alone.trace] == [e.upper for e in together.trace]
+
+
+def test_one_member_at_least_answers_at_a_time():
+    with pytest.raises(InputError, match=r"threads is 0; it must be at least 1"):
+        benders(houses(), "hour", threads=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_cuts_begin_where_nothing_is_exchanged(kind):
+    _, operator, split = found_by(kind, NEUTRAL)
+    x = operator.start()
+    for number in range(len(split.members)):
+        assert not operator.request(number, x).told.any()
+
+
+def test_where_something_must_be_exchanged_they_begin_with_what_is_possible():
+    split = divide(houses(), "scenario", NEUTRAL)
+    master, told = split.parts.master, split.told[0]
+    some = sparse.csr_array(told[[0]])
+    bound = lengthened(master, some, np.array([0.5]), np.array([np.inf]))
+    operator = Operator(
+        dataclasses.replace(split, parts=dataclasses.replace(split.parts, master=bound)), NEUTRAL
+    )
+    assert operator.request(0, operator.start()).told[0, 0] >= 0.5 - 1e-6
 
 
 # The plan
@@ -271,99 +253,11 @@ def owned(split):
     return np.concatenate([parts.columns, *(piece.columns for piece in parts.pieces)])
 
 
-# Whatever is asked has an answer
-
-
-def some_decisions(master, rng):
-    """Return a random solution of the master's programme, inside or at its edge."""
-    n = master.numbers
-    points = []
-    for _ in range(2):
-        cost = rng.normal(size=len(n.cost))
-        cost = np.where(np.isinf(n.upper), np.abs(cost), cost)
-        cost[np.isinf(n.lower)] = 0.0
-        numbers = dataclasses.replace(n, cost=cost)
-        points.append(Programme("some", master.matrix, numbers).solve().x)
-    share = rng.choice([0.0, 0.3, 0.5])
-    return share * points[0] + (1.0 - share) * points[1]
-
-
-def answers(problem, kind, seed):
-    split = divide(problem, kind, AVERSE)
-    rng = np.random.default_rng(seed)
-    x = some_decisions(split.parts.master, rng)
-    for told, member in zip(split.told, split.members, strict=True):
-        request = np.reshape(told @ x, (len(problem.rows), -1))
-        offer = member.respond(Request(request))
-        assert np.isfinite(offer.values).all()
-        assert np.isfinite(offer.slopes).all()
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_whatever_the_operator_may_decide_members_can_answer(seed):
-    for kind in KINDS:
-        answers(houses(), kind, seed)
-    answers(real(), "scenario", seed)
-    answers(random_problem(seed), "scenario", seed)
-    answers(random_problem(2), "single", seed)
-
-
-def test_decisions_that_leave_their_bounds_by_rounding_have_an_answer_too():
-    split = divide(real(), "scenario", NEUTRAL)
-    operator = Operator(split, NEUTRAL)
-    n = split.parts.master.numbers
-    x = operator.start()
-    bounded = np.isfinite(n.upper)
-    x[bounded] = n.upper[bounded] + 1e-6
-    for number, member in enumerate(split.members):
-        assert np.isfinite(member.respond(operator.request(number, x)).values).all()
-
-
 # What crosses
 #
 # Public are: the links and rents that members have agreed with the operator, the retail tariff and
 # the penalties, which are one for all members. A slope is a price at the margin, so it often *is*
 # the tariff. With cuts by the hour, limits of shifts are known to the operator, who plans shifts.
-
-
-def private(problem, member):
-    """Return what is a member's own, by name: arrays of numbers other than 0."""
-    members, rows = len(problem.system.members), problem.rows
-    config = problem.system.config.members[member]
-    load = rows[:, :, 2 * members + member]
-    sun = rows[:, :, member] + rows[:, :, members + member]
-    return {
-        "load": load,
-        "renewables": sun,
-        "net load": load - sun,
-        "grid limits": np.array([config.grid.import_kw, config.grid.export_kw]),
-        "shift limit": np.array([config.flex.power_kw]),
-        "shift cost": np.array([config.flex.cost_per_kwh]),
-    }
-
-
-def met(values, numbers):
-    """Return how many values are among some numbers, with either sign, to nine digits."""
-    values = np.unique(np.abs(values))
-    values = values[values > 1e-6]
-    there = np.unique(np.abs(numbers[np.isfinite(numbers)]))
-    at = np.searchsorted(there, values * (1.0 - 1e-9))
-    near = np.append(there, np.inf)[at]
-    return int((near <= values * (1.0 + 1e-9)).sum())
-
-
-def secrets_met(problem, numbers, but=()):
-    """Return which private numbers of which members are among some numbers."""
-    return [
-        (member, name)
-        for member in range(len(problem.system.members))
-        for name, values in private(problem, member).items()
-        if name not in but and met(values, numbers)
-    ]
-
-
-def peculiar():
-    return houses(tuple(PECULIAR.items()))
 
 
 @pytest.fixture
@@ -415,78 +309,3 @@ def test_slopes_are_the_tariff_unless_they_are_weighted(crossing):
         found[kind] = met(buy, np.concatenate(crossing[1]))
     assert found["scenario"] > 0.9 * np.unique(buy).size
     assert found["single"] == 0
-
-
-def test_one_number_and_one_weighted_slope_per_request_leave_a_member():
-    wanted = {"single": 1, "scenario": 3, "hour": 3 * 24}
-    for kind, values in wanted.items():
-        split = divide(houses(), kind, AVERSE)
-        request = Request(np.zeros((3, split.told[0].shape[0] // 3)))
-        offer = split.members[0].respond(request)
-        assert offer.values.shape == (values,)
-        assert offer.slopes.shape == request.told.shape
-        assert len(split.scenario_of_group) == 3 * values
-
-
-def inside(thing):
-    """Return what a thing holds: items, fields, what a function closes over, a solver's numbers."""
-    if isinstance(thing, Solver):
-        lp = thing._highs.getLp()
-        names = ("col_cost_", "col_lower_", "col_upper_", "row_lower_", "row_upper_")
-        return [np.array(getattr(lp, name)) for name in names]
-    if isinstance(thing, np.ndarray):
-        return [thing.base]
-    if isinstance(thing, list | tuple):
-        return list(thing)
-    fields = thing if isinstance(thing, dict) else getattr(thing, "__dict__", {})
-    closed = getattr(thing, "__closure__", None) or ()
-    return [*fields.values(), *(cell.cell_contents for cell in closed)]
-
-
-def reached(thing, seen):
-    """Yield whatever can be reached from a thing."""
-    if id(thing) in seen or isinstance(thing, str | int | float | type | None):
-        return
-    seen[id(thing)] = thing
-    yield thing
-    for one in inside(thing):
-        yield from reached(one, seen)
-
-
-def held(thing):
-    """Return all numbers that a thing can reach, and the classes of what it can reach."""
-    everything = list(reached(thing, {}))
-    arrays = [one.ravel() for one in everything if isinstance(one, np.ndarray)]
-    numbers = [one.astype(float) for one in arrays if one.dtype.kind == "f"]
-    return np.concatenate(numbers), {type(one) for one in everything}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_member_holds_its_own_data_and_nobody_elses(kind):
-    problem = peculiar()
-    for number, member in enumerate(divide(problem, kind, AVERSE).members):
-        numbers, classes = held(member)
-        assert {m for m, _ in secrets_met(problem, numbers)} == {number}
-        for name in ("renewables", "net load", "grid limits"):
-            assert met(private(problem, number)[name], numbers), name
-        assert not classes & {DayAhead, ExtensiveForm, Partition, Split, Operator, System}
-        assert not classes & {SystemConfig, Scenarios, PublicInfo}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_operator_holds_no_data_of_members(kind):
-    problem = peculiar()
-    split = divide(problem, kind, AVERSE)
-    numbers, classes = held(Operator(split, AVERSE))
-    but = ("shift limit",) if kind == "hour" else ()
-    assert secrets_met(problem, numbers, but) == []
-    assert not classes & {Member, Piece, DayAhead, ExtensiveForm, System, SystemConfig}
-    assert secrets_met(problem, held(split.parts.master)[0], but) == []
-
-
-def test_where_the_community_nominates_the_operator_knows_the_grid_links():
-    """It may ask for no more than a link can carry; what a member needs stays with it."""
-    problem = houses((*PECULIAR.items(), ("day_ahead.grid", True)))
-    split = divide(problem, "scenario", AVERSE)
-    met_there = secrets_met(problem, held(Operator(split, AVERSE))[0])
-    assert met_there == [(m, "grid limits") for m in range(3)]

@@ -9,6 +9,7 @@ from scipy import sparse
 from baselines.cuts import Cuts, Cutting, Separation, close
 from baselines.partition import partition
 from baselines.programme import Programme, numbers_of, widened
+from baselines.risk import NEUTRAL, weigh
 from baselines.solution import Stop
 
 # Birge & Louveaux 2011, section 1.1: wheat, corn, sugar beets; tons per acre in a fair season.
@@ -44,13 +45,17 @@ def farmer(seasons=SEASONS):
     return Programme("farmer", matrix, numbers), owner
 
 
-def by_cuts(whole, owner, stop, separation):
+def by_cuts(whole, owner, stop, separation, risk=NEUTRAL):
+    """Solve a programme of equally likely seasons, whose columns cost their share of the mean."""
     parts = partition(whole, owner)
     count = len(parts.pieces)
-    free = np.full(count, np.inf)
-    master = widened(parts.master, -free, free, np.ones(count)).solver()
+    free, likely = np.full(count, np.inf), np.full(count, 1.0 / count)
+    own = parts.master.numbers.cost
+    width = len(own)
+    wide = widened(parts.master, -free, free, np.zeros(count))
+    costs = sparse.csr_array(np.hstack([np.tile(own, (count, 1)), count * np.eye(count)]))
+    master = weigh(wide, costs, np.zeros(count), likely, risk).solver()
     solvers = [piece.programme.solver() for piece in parts.pieces]
-    width = parts.master.matrix.shape[1]
 
     def respond(x):
         values, slopes = [], []
@@ -63,7 +68,7 @@ def by_cuts(whole, owner, stop, separation):
         return Cuts(np.array(values), sparse.csr_array(np.array(slopes)))
 
     def paid(x, values):
-        return float(parts.master.numbers.cost @ x + values.sum())
+        return risk.of(own @ x + count * values, likely)
 
     theta = width + np.arange(count)
     return close(Cutting(master, theta, respond, paid), np.zeros(width), stop, separation)
@@ -118,3 +123,41 @@ def test_time_ends_it_too():
     whole, owner = farmer()
     found = by_cuts(whole, owner, Stop(-1.0, 1000, time_s=0.0), Separation())
     assert len(found.trace) == 1
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("core", [False, True])
+def test_bounds_only_tighten_whatever_the_seasons_and_their_number(seed, core):
+    rng = np.random.default_rng(seed)
+    whole, owner = farmer(rng.uniform(0.3, 1.7, rng.integers(1, 7)))
+    found = by_cuts(whole, owner, Stop(1e-9, 60), Separation(rng.uniform(0.2, 1.0), core))
+    bounds = [(entry.lower, entry.upper) for entry in found.trace] + [(found.lower, found.upper)]
+    for earlier, later in pairwise(bounds):
+        assert later[0] >= earlier[0]
+        assert later[1] <= earlier[1]
+    assert found.upper == pytest.approx(whole.solve().objective, rel=1e-8)
+
+
+def test_slopes_that_are_rounding_are_left_out_and_the_cut_is_true_where_it_was_taken():
+    """HiGHS refuses entries as small as these; what the parts answered stays as it is."""
+    master = Programme(
+        "master",
+        sparse.csr_array(np.array([[1.0, 1.0, 0.0]])),
+        numbers_of(
+            np.array([0.0, 0.0, -np.inf]),
+            np.array([4.0, 4.0, np.inf]),
+            np.array([1.0]),
+            np.array([np.inf]),
+            np.array([0.0, 0.0, 1.0]),
+        ),
+    ).solver()
+    slopes = sparse.csr_array(np.array([[2.0, 5e-10]]))
+
+    def respond(x):
+        return Cuts(np.array([2.0 * x[0] + 5e-10 * x[1] + 3.0]), slopes)
+
+    cutting = Cutting(master, np.array([2]), respond, lambda _, values: float(values.sum()))
+    found = close(cutting, np.array([4.0, 4.0]), Stop(1e-9, 5), Separation(1.0))
+    assert found.lower == pytest.approx(3.0, abs=1e-8)
+    assert found.upper == pytest.approx(3.0, abs=1e-8)
+    assert slopes.data.tolist() == [2.0, 5e-10]

@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from baselines.compact_benders import Request, divide
 from baselines.day_ahead import day_ahead, with_risk
+from baselines.division import divide
 from baselines.exchange_admm import exchange, posted_prices
+from baselines.members import Request
 from baselines.negotiation import ADAPTIVE, PLAIN, RELAXED, Penalty
 from baselines.risk import NEUTRAL, Risk
 from baselines.solution import Stop

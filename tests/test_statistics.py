@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from experiments.statistics import (
     Interval,
     cvar,
+    cvar_difference,
     episodes_needed,
     mean_difference,
     rank_stability,
@@ -91,6 +92,42 @@ def test_cvar_of_one_to_ten(alpha: float, expected: float) -> None:
 def test_cvar_lies_between_mean_and_maximum(costs: np.ndarray, alpha: float) -> None:
     slack = 1e-6
     assert costs.mean() - slack <= cvar(costs, alpha) <= costs.max() + slack
+
+
+def test_difference_of_tails_by_hand() -> None:
+    costs, others = np.arange(1.0, 11.0), np.arange(10.0, 0.0, -1.0) - 0.5
+    found = cvar_difference(costs, others, rng(), alpha=0.8)
+    assert found.value == pytest.approx(9.5 - 9.0)
+    assert found.low < found.value < found.high
+    assert found == cvar_difference(costs, others, rng(), alpha=0.8)
+
+
+def test_difference_of_tails_is_paired() -> None:
+    # Tails spread over hundreds, but one policy costs 3 more in every episode.
+    others = rng(4).normal(0.0, 500.0, 40)
+    found = cvar_difference(others + 3.0, others, rng())
+    assert found == pytest.approx((3.0, 3.0, 3.0))
+
+
+def test_difference_of_tails_tells_policies_of_equal_means_apart() -> None:
+    drawn = rng(5).normal(0.0, 10.0, 400)
+    found = cvar_difference(3.0 * drawn - 2.0 * drawn.mean(), drawn, rng(), alpha=0.9)
+    assert found.low > 20.0
+    assert found.value == pytest.approx(2.0 * (cvar(drawn, 0.9) - drawn.mean()))
+
+
+def test_difference_of_tails_of_one_episode_has_no_interval() -> None:
+    found = cvar_difference(np.array([3.0]), np.array([1.0]), rng())
+    assert found.value == 2.0
+    assert np.isnan([found.low, found.high]).all()
+
+
+@given(COSTS, st.floats(0.0, 0.99))
+def test_tails_of_many_resamples_are_those_of_each(costs: np.ndarray, alpha: float) -> None:
+    table = np.array([costs, costs[::-1], 2.0 * costs])
+    wanted = [cvar(row, alpha) for row in table]
+    found = [cvar_difference(row, 0.0 * row, rng(), alpha).value for row in table]
+    assert found == pytest.approx(wanted, abs=1e-6)
 
 
 def test_cvar_refuses_a_share_that_is_none() -> None:
