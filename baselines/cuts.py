@@ -84,7 +84,7 @@ class Closed(NamedTuple):
 
 def closes(lower: float, upper: float, gap: float) -> bool:
     """Return whether bounds lie within a gap, relative to the larger of cost and 1."""
-    return upper - lower <= gap * max(1.0, abs(upper))
+    return upper < np.inf and upper - lower <= gap * max(1.0, abs(upper))
 
 
 @dataclass(frozen=True)

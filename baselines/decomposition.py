@@ -42,7 +42,6 @@ ROUNDS: Final = 100
 # Rows that link a branch to the trunk are widened by this (kW, kWh), so that rounding in the
 # trunk's decisions leaves it a solution. Wider rows only lower the cost, by less than a cent.
 SLACK: Final = 1e-6
-ROUNDING: Final = 1e-8  # slopes below this are none; the solver takes no smaller numbers
 
 
 class Value(NamedTuple):
@@ -96,7 +95,7 @@ class _Branch:
         self._solver.load(replace(n, row_lower=low, row_upper=high))
         answer = self._solver.solve_lp()
         slope = -(self._shared_matrix.T @ answer.row_dual)
-        return answer.objective, np.where(np.abs(slope) < ROUNDING, 0.0, slope)
+        return answer.objective, slope
 
 
 def expected_cost(

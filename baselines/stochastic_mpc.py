@@ -1,15 +1,15 @@
 """Model predictive control against scenarios: every hour, what is firm now must do in all of them.
 
-Shared by all scenarios are the wishes of the current hour and, at a day's first step, the day's
-commitments; the rest is each scenario's own. With x what is shared and V_s(x) what scenario s then
-costs, ::
+Shared by all scenarios are the wishes of the current hour, the state that follows from them and, at
+a day's first step, the day's commitments; the rest is each scenario's own. With x what is shared
+and V_s(x) what scenario s then costs, ::
 
     min over x of  risk of (V_1(x), ..., V_n(x))
 
 by cuts: a scenario is the dispatch model of the hour with x fixed, and its reduced costs are the
 slope. The models keep their bases from hour to hour. Directions and commitments of the hour are
-decided on the cuts at the end. Where a day begins much is shared, and the scenarios are solved side
-by side instead.
+decided on the cuts at the end; those of later hours are relaxed. Where a day begins much is shared,
+and the scenarios are solved side by side instead.
 
 Source: textbook two-stage programme solved by the L-shaped method (Van Slyke & Wets 1969; Birge &
 Louveaux 2011, chapter 5); docs/model.md section 2 for who knows what when.
@@ -25,7 +25,7 @@ from scipy import sparse
 
 from baselines.branching import Search
 from baselines.compiled import Compiled, Numbers
-from baselines.cuts import Cuts, Cutting, close
+from baselines.cuts import Cuts, Cutting, close, closes
 from baselines.day_ahead import scenario_numbers
 from baselines.exclusivity import OVERLAP_KW, Pairs, find_pairs
 from baselines.extensive_form import deciding_step, two_stage
@@ -48,8 +48,11 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 SCENARIOS: Final = 8
-# By rounds alone: what is decided must not depend on how fast a machine is.
-STOP: Final = Stop(gap=1e-3, iterations=60, time_s=np.inf)
+# The gap is of the cost to the end of the window, of which an hour is a small part. Ended by rounds
+# alone: what is decided must not depend on how fast a machine is.
+STOP: Final = Stop(gap=1e-5, iterations=60, time_s=np.inf)
+TRIES: Final = 4  # cuts know what a choice costs only once it has been made
+DAY_NODES: Final = 200  # a day's schedule is decided once
 # What follows from the wishes of an hour while no reserve is called.
 FOLLOWING: Final = (
     "energy_kwh",
@@ -170,7 +173,10 @@ class Hour:
             solver.load(numbers)
 
     def decide(self, probability: Array, risk: Risk, stop: Stop) -> Array:
-        """Return what is shared, (shared,), with directions and commitments of the hour decided."""
+        """Return what is shared, (shared,), with directions and commitments of the hour decided.
+
+        They stay relaxed where no choice of them is found.
+        """
         if self._window.hour == 0:
             return self._decide_day(probability, risk)
         programme, theta = self._master(probability, risk)
@@ -186,15 +192,37 @@ class Hour:
         place = np.full(self._compiled.matrix.shape[1], -1)
         place[self._shared] = np.arange(len(self._shared))
         binary, pairs = self._choices(place)
-        search = Search(master, programme.numbers, binary, pairs)
-        if search.whole(best):
+        if Search(master, programme.numbers, binary, pairs).whole(best):
             return best
-        search.run(GAP, NODES)
-        if search.best is None:
-            return best
-        x = search.best.x[: len(best)]
-        _keep_choices(master, programme, x, binary, pairs)
-        return close(cutting, x, stop).x
+        return self._choose(cutting, programme, (binary, pairs), stop, best)
+
+    def _choose(
+        self,
+        cutting: Cutting,
+        programme: Programme,
+        choices: tuple[Integers, Pairs],
+        stop: Stop,
+        relaxed: Array,
+    ) -> Array:
+        """Return the best of what is shared with its choices made; what is relaxed if none is.
+
+        A choice is made on the cuts so far, and cuts are then taken where it leads; until they
+        promise nothing better than what was found.
+        """
+        n, at, master = programme.numbers, np.arange(len(relaxed)), cutting.master
+        best, cost = relaxed, np.inf
+        for _ in range(TRIES):
+            search = Search(master, n, *choices)
+            search.run(GAP, NODES)
+            if search.best is None or closes(search.best.objective, cost, stop.gap):
+                break
+            x = search.best.x[: len(at)]
+            _keep_choices(master, programme, x, *choices)
+            found = close(cutting, x, stop)
+            if found.upper < cost:
+                best, cost = found.x, found.upper
+            master.set_bounds(at, n.lower[at], n.upper[at])
+        return best
 
     def _decide_day(self, probability: Array, risk: Risk) -> Array:
         """Return what is shared where a day begins.
@@ -207,16 +235,30 @@ class Hour:
         form = two_stage(self._compiled, self._blocks[:-1], probability, shared)
         whole = weigh(form, form.costs, form.offsets, probability, risk)
         search = Search(whole.solver(), whole.numbers, *self._choices(form.column[0]))
-        search.run(GAP, NODES)
+        search.run(GAP, DAY_NODES)
         x = search.relaxed if search.best is None else search.best.x
         return form.of_scenario(x, 0)[self._shared]
 
     def _choices(self, place: Integers) -> tuple[Integers, Pairs]:
-        """Return the commitments and directions of the hour, by the place of each column."""
+        """Return the commitments and directions that are firm now, by where columns stand.
+
+        Args:
+            place: (columns,) number of each column in the programme that is searched.
+        """
         compiled, window = self._compiled, self._window
         pairs = find_pairs(compiled, self._blocks[0], directed(self._system, window))
+        # Later hours' recourse is each scenario's own, and stays relaxed.
+        shared = np.isin(pairs.first[:, 0], self._shared) & np.isin(
+            pairs.second[:, 0], self._shared
+        )
         padded = np.append(place, -1)  # the last for none
-        placed = replace(pairs, first=padded[pairs.first], second=padded[pairs.second])
+        placed = Pairs(
+            padded[pairs.first[shared]],
+            padded[pairs.second[shared]],
+            pairs.first_max[shared],
+            pairs.second_max[shared],
+            pairs.group[shared],
+        )
         return place[commitments(compiled, window.hour, 1)], placed
 
     def _master(self, probability: Array, risk: Risk) -> tuple[Programme, Integers]:
@@ -261,7 +303,7 @@ class Hour:
             solution = self._solve(s, x).x
             every.append(requests(self._system, Values(self._compiled, solution), rows[s]))
         hour, count = self._window.hour, len(self._system.participants)
-        wishes: Array = every[0][hour].copy()
+        wishes: Array = every[0][hour].copy()  # alike in all scenarios
         most = np.max([one[hour, : count * N_ACTION] for one in every], axis=0)
         rent(self._system, wishes, most.reshape(count, N_ACTION)[:, [A.rental_kwh, A.rental_kw]])
         return wishes

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from baselines.compiled import Numbers
 from baselines.day_ahead import DayAhead, day_ahead, scenario_numbers, with_risk
-from baselines.extensive_form import ExtensiveForm, committed
+from baselines.extensive_form import committed
 from baselines.highs import Solver
 from baselines.programme import Programme
 from baselines.risk import NEUTRAL, Risk
@@ -170,13 +170,9 @@ def frontier(problem: DayAhead, betas: Sequence[float], alpha: float = 0.9) -> l
     tail = Risk(1.0, alpha)
     points = []
     for beta in betas:
-        costs = scenario_costs(problem.form, with_risk(problem, Risk(beta, alpha)))
+        x = problem.form.of_scenario(with_risk(problem, Risk(beta, alpha)).solve().x, 0)
+        # Solved again, for at a beta of 1 scenarios below the bad end may cost anything.
+        costs = costs_after(problem, problem.blocks, x)
         probability = problem.form.probability
         points.append(Point(beta, NEUTRAL.of(costs, probability), tail.of(costs, probability)))
     return points
-
-
-def scenario_costs(form: ExtensiveForm, programme: Programme) -> Array:
-    """Return what each scenario costs in a programme's optimum, (scenarios,), currency."""
-    x = programme.solve().x[: form.matrix.shape[1]]
-    return np.asarray(form.costs @ x + form.offsets)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from baselines.cuts import Cuts, Cutting, Separation, close
+from baselines.cuts import Cuts, Cutting, Separation, close, closes
 from baselines.partition import partition
 from baselines.programme import Programme, numbers_of, widened
 from baselines.risk import NEUTRAL, weigh
@@ -161,3 +161,9 @@ def test_slopes_that_are_rounding_are_left_out_and_the_cut_is_true_where_it_was_
     assert found.lower == pytest.approx(3.0, abs=1e-8)
     assert found.upper == pytest.approx(3.0, abs=1e-8)
     assert slopes.data.tolist() == [2.0, 5e-10]
+
+
+def test_bounds_have_not_met_before_there_are_any():
+    assert not closes(-np.inf, np.inf, 1e-3)
+    assert not closes(5.0, np.inf, 1e-3)
+    assert closes(5.0, 5.001, 1e-3)

@@ -25,7 +25,7 @@ from experiments.reproduce.s2_findings import (
     values_of,
 )
 from experiments.reproduce.s2_money import bills, change, headline, ordering, verdict
-from experiments.reproduce.s2_page import CALIBRATED
+from experiments.reproduce.s2_page import CALIBRATED, page_of
 from experiments.reproduce.s2_page import QUICK as QUICK_NOTICE
 from experiments.reproduce.s2_tables import convergence, every_table, reality, schedule
 from mmg_env.layout import F
@@ -130,6 +130,17 @@ def test_a_method_that_does_not_close_is_told_with_its_gap():
     assert rows["cuts, hour"][-1] == "closed"
     assert rows["cuts, single"][-1] == "with a gap"
     assert rows["cuts, single"][6] > 1e-6
+
+
+def test_a_negotiation_that_failed_is_told_in_words():
+    nobody = found().negotiated._replace(
+        trace=(), cost=np.nan, bound=np.nan, prices=np.zeros((0, 24)), failure="no <optimum>"
+    )
+    failed = found()._replace(negotiated=nobody)
+    assert convergence(failed).rows[-1][-1] == "no <optimum>"
+    html = page_of(failed, every_table(failed))
+    assert "The negotiation found no optimum: no &lt;optimum&gt;." in html
+    assert html.count("<svg") == 8
 
 
 def test_every_policy_is_told():

@@ -7,6 +7,7 @@ import pytest
 from random_systems import random_episode, random_system
 
 from baselines import policy_named
+from baselines.branching import Search
 from baselines.day_ahead import scenario_numbers
 from baselines.extensive_form import two_stage
 from baselines.highs import Solver
@@ -79,6 +80,29 @@ def test_cuts_find_the_optimum_of_the_scenarios_side_by_side(name, step, risk):
     found = risk_of(public, compiled, blocks, scenarios.probability, risk, x)
     assert found == pytest.approx(least, rel=2e-3, abs=0.5)
     assert found >= least - 1e-6 * abs(least)
+
+
+def least_with_choices(hour, compiled, blocks, probability, columns):
+    """Return the optimum with commitments and directions, of the scenarios side by side."""
+    shared = np.zeros(compiled.matrix.shape[1], dtype=bool)
+    shared[columns] = True
+    form = two_stage(compiled, blocks[:-1], probability, shared)
+    search = Search(form.solver(), form.numbers, *hour._choices(form.column[0]))
+    assert search.run(1e-5, 1000)
+    return search.best.objective
+
+
+@pytest.mark.parametrize(("seed", "step"), [(145, 14), (111, 14), (140, 0), (104, 0)])
+def test_choices_of_the_hour_are_those_of_branch_and_bound(seed, step):
+    """Systems in which the first choice on cuts, or a few nodes for a day, lose per cents."""
+    system = random_system(seed)
+    public = at_hour(system, random_episode(system, seed), step)
+    hour, compiled, blocks, _, scenarios = problem_of(public, 3)
+    x = hour.decide(scenarios.probability, NEUTRAL, TIGHT)
+    columns = firm(compiled, system, window_at(system, step).hour)
+    least = least_with_choices(hour, compiled, blocks, scenarios.probability, columns)
+    found = risk_of(public, compiled, blocks, scenarios.probability, NEUTRAL, x)
+    assert found == pytest.approx(least, rel=1.5e-3)
 
 
 @pytest.mark.parametrize("step", [0, 9])

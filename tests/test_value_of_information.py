@@ -22,7 +22,6 @@ from baselines.value_of_information import (
     committed_to,
     costs_after,
     frontier,
-    scenario_costs,
     worth,
 )
 from mmg_env import load_system, sample_episode
@@ -154,20 +153,14 @@ def test_judged_on_the_mean_alone_the_plan_for_the_mean_is_the_better_one():
     assert worth(public, drawn, mean).elsewhere < -1.0
 
 
-def test_costs_of_scenarios_have_the_objective_as_their_mean():
-    form = houses().form
-    costs = scenario_costs(form, form)
+@pytest.mark.parametrize("risk", [NEUTRAL, AVERSE])
+def test_costs_after_the_best_plan_have_the_risk_that_is_minimised(risk):
+    problem = houses()
+    found = with_risk(problem, risk).solve()
+    costs = costs_after(problem, problem.blocks, problem.form.of_scenario(found.x, 0))
     assert costs.shape == (6,)
     assert np.ptp(costs) > 1.0
-    assert form.probability @ costs == pytest.approx(form.solve().objective, rel=1e-9)
-
-
-def test_costs_of_scenarios_have_the_risk_that_is_minimised():
-    problem = houses()
-    programme = with_risk(problem, AVERSE)
-    costs = scenario_costs(problem.form, programme)
-    wanted = programme.solve().objective
-    assert AVERSE.of(costs, problem.form.probability) == pytest.approx(wanted, rel=1e-6)
+    assert risk.of(costs, problem.form.probability) == pytest.approx(found.objective, rel=1e-6)
 
 
 def test_the_more_the_bad_end_weighs_the_dearer_the_mean_and_the_cheaper_the_bad_end():

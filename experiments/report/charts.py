@@ -52,7 +52,7 @@ def savings_chart(board: Board, currency: str) -> str:
     _name_rows(axis, rows)
     axis.xaxis.set_major_formatter(FuncFormatter(thousands))
     axis.set_xlabel(f"saving against {board.zero}, {currency} per episode")
-    return _svg(figure, "Saving of each policy with its 95 % interval")
+    return svg(figure, "Saving of each policy with its 95 % interval")
 
 
 def breakdown_chart(board: Board, currency: str) -> str:
@@ -84,7 +84,7 @@ def breakdown_chart(board: Board, currency: str) -> str:
         frameon=False,
         labelcolor=INK,
     )
-    return _svg(figure, "Mean cost of each policy by ledger term")
+    return svg(figure, "Mean cost of each policy by ledger term")
 
 
 def distribution_chart(board: Board, currency: str) -> str:
@@ -102,7 +102,7 @@ def distribution_chart(board: Board, currency: str) -> str:
     _name_rows(axis, rows)
     axis.xaxis.set_major_formatter(FuncFormatter(thousands))
     axis.set_xlabel(f"cost of an episode, {currency}")
-    return _svg(figure, "Cost of every episode by policy")
+    return svg(figure, "Cost of every episode by policy")
 
 
 def day_charts(trajectories: Sequence[Trajectory], day: int) -> list[str]:
@@ -112,7 +112,7 @@ def day_charts(trajectories: Sequence[Trajectory], day: int) -> list[str]:
         limits = np.array([panel.get_ylim() for panel in panels])
         for panel in panels:
             panel.set_ylim(limits[:, 0].min(), limits[:, 1].max())
-    return [_svg(figure, "Power balance, stored energy, prices and cost") for figure in figures]
+    return [svg(figure, "Power balance, stored energy, prices and cost") for figure in figures]
 
 
 def telling_day(trajectories: Sequence[Trajectory]) -> int:
@@ -154,7 +154,7 @@ def _words(term: str) -> str:
     return term.replace("_", " ")
 
 
-def _svg(figure: Figure, label: str) -> str:
+def svg(figure: Figure, label: str) -> str:
     """Return a figure as an SVG element that belongs into a page: no prologue, no metadata."""
     stream = io.StringIO()
     with style():

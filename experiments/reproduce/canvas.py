@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
 from numpy.typing import NDArray
 
-from experiments.report.charts import _svg as svg
+from experiments.report.charts import svg
 from mmg_env.render import INK, style
 
 Array = NDArray[np.float64]

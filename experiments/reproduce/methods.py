@@ -59,13 +59,13 @@ class Convergence(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """Relative distance of the bounds."""
-        return (self.upper - self.lower) / max(1.0, abs(self.upper))
+        """Relative distance of the bounds; 0 where rounding has them crossed."""
+        return max(0.0, self.upper - self.lower) / max(1.0, abs(self.upper))
 
     @property
     def off(self) -> float:
-        """By how much the best plan costs more than the optimum, relative."""
-        return (self.upper - self.optimum) / max(1.0, abs(self.optimum))
+        """By how much the best plan costs more than the optimum, relative, to 12 decimals."""
+        return round((self.upper - self.optimum) / max(1.0, abs(self.optimum)), 12) + 0.0
 
     @property
     def closed(self) -> bool:

@@ -4,7 +4,7 @@ Source: the questions are those of Bayat et al. 2026; the instance is calibrated
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import joblib
 import typer
@@ -17,8 +17,8 @@ from experiments.reproduce.s2_findings import FULL, QUICK, gather
 from experiments.reproduce.s2_tables import every_table, shown_on_terminal
 from experiments.reproduce.tables import Table, as_csv, as_terminal
 
-REPORT = "report.html"
-_NARROWEST = 118  # columns that the tables need; a pipe has no width of its own
+REPORT: Final = "report.html"
+_NARROWEST: Final = 150  # columns that the tables need; a pipe has no width of its own
 
 
 def s2(

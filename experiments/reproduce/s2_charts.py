@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from experiments.report.words import amount
@@ -126,6 +126,7 @@ def attribution_chart(findings: Findings) -> str:
         axis.axvline(0.0, color=INK, linewidth=0.8)
         axis.set_yticks(places, [feature.replace("_", " ") for feature in FEATURES])
         titled(axis, f"change of the {words}")
+        axis.xaxis.set_major_locator(MaxNLocator(5))
         axis.set_xlabel(CURRENCY)
         axis.grid(visible=False, axis="y")
         axis.xaxis.set_major_formatter(FuncFormatter(thousands))

@@ -135,7 +135,7 @@ def _operation(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part
         "exchanges are firm since the day before and the same in all scenarios; rented batteries "
         f"are not, so they carry what differs. The houses have rented {rented} kWh. What they have "
         "in their virtual batteries lies in the storage; the rest is its own. It may owe them more "
-        "than it holds, because it may rent out more than it has.",
+        "than it holds, because it may rent out more than it has; red says by how much.",
         [schedule_chart(findings), folded(tables["schedule"])],
     )
     yield Part(
@@ -171,7 +171,7 @@ def _methods(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         "include the pool's fee and loss. Where the two differ, the posted price moves money, not "
         "energy."
         if found.trace
-        else f"The negotiation found no optimum: {found.failure}.",
+        else f"The negotiation found no optimum: {escape(found.failure)}.",
         [negotiation_chart(findings), folded(tables["prices"])] if found.trace else [],
     )
 

@@ -68,8 +68,8 @@ def written(cell: Cell, digits: int) -> tuple[str, str]:
 def as_html(table: Table) -> str:
     """Return a table for a page."""
     heads = "".join(
-        f'<th scope="col">{escape(head.title)}<small>{escape(head.unit)}</small></th>'
-        for head in table.heads
+        f'<th scope="col"{_kind(cell)}>{escape(head.title)}<small>{escape(head.unit)}</small></th>'
+        for head, cell in zip(table.heads, table.rows[0], strict=True)
     )
     body = "\n".join(_row(table.heads, row) for row in table.rows)
     narrow = ' class="narrow"' if len(table.heads) <= NARROW else ""
@@ -87,16 +87,20 @@ def _row(heads: Sequence[Head], row: Sequence[Cell]) -> str:
         if place == 0:
             cells.append(f'<th scope="row">{escape(value)}{small}</th>')
         else:
-            kind = ' class="text"' if isinstance(cell, str) and cell != NOTHING else ""
-            cells.append(f"<td{kind}>{escape(value)}{small}</td>")
+            cells.append(f"<td{_kind(cell)}>{escape(value)}{small}</td>")
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _kind(cell: Cell) -> str:
+    """Return the attribute that lets words begin at the left."""
+    return ' class="text"' if isinstance(cell, str) and cell != NOTHING else ""
 
 
 def as_terminal(table: Table) -> Drawn:
     """Return a table for the terminal."""
     drawn = Drawn(title=table.title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     for place, head in enumerate(table.heads):
-        text = any(isinstance(row[place], str) for row in table.rows[:1])
+        text = any(_kind(row[place]) for row in table.rows[:1])
         drawn.add_column(f"{head.title}\n{head.unit}".strip(), justify="left" if text else "right")
     for row in table.rows:
         texts = (written(c, head.digits) for head, c in zip(table.heads, row, strict=True))
