@@ -124,6 +124,8 @@ class Agent:
         settings.eps_abs = settings.eps_rel = ACCURACY
         # Powers in kW and prices per kWh are well scaled; after PIQP's own scaling it can stall.
         settings.preconditioner_iter = 0
+        # Without it, it stalls where risk ties all costs of a party together.
+        settings.iterative_refinement_always_enabled = True
         self._set_up()
 
     def answer(self, terms: Terms) -> Array:

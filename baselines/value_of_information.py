@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.compiled import Numbers
-from baselines.day_ahead import DayAhead, day_ahead, scenario_numbers, with_risk
+from baselines.day_ahead import DayAhead, day_ahead, scenario_numbers
 from baselines.extensive_form import committed
+from baselines.growing_form import solve_growing
 from baselines.highs import Solver
 from baselines.programme import Programme
 from baselines.risk import NEUTRAL, Risk
@@ -89,7 +90,7 @@ def worth(public: PublicInfo, scenarios: Scenarios, others: Scenarios | None = N
         SolverError: HiGHS proved no optimum.
     """
     problem = day_ahead(public, scenarios)
-    plan = problem.form.solve()
+    plan = solve_growing(problem)
     mean = np.einsum("s,s...->...", scenarios.probability, scenarios.values)
     once = replace(scenarios, values=mean[None], probability=np.ones(1))
     planned = day_ahead(public, once)
@@ -170,7 +171,7 @@ def frontier(problem: DayAhead, betas: Sequence[float], alpha: float = 0.9) -> l
     tail = Risk(1.0, alpha)
     points = []
     for beta in betas:
-        x = problem.form.of_scenario(with_risk(problem, Risk(beta, alpha)).solve().x, 0)
+        x = problem.form.of_scenario(solve_growing(problem, Risk(beta, alpha)).x, 0)
         # Solved again, for at a beta of 1 scenarios below the bad end may cost anything.
         costs = costs_after(problem, problem.blocks, x)
         probability = problem.form.probability

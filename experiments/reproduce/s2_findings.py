@@ -44,7 +44,7 @@ class Size(NamedTuple):
     quick: bool
 
 
-FULL: Final = Size(16, 10, 20.0, quick=False)
+FULL: Final = Size(16, 10, 90.0, quick=False)
 QUICK: Final = Size(2, 4, 4.0, quick=True)
 
 

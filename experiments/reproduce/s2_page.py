@@ -182,9 +182,9 @@ def _uncertainty(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Pa
         "Risk",
         "The plan minimises (1 - beta) times the mean plus beta times CVaR, the mean of the worst "
         f"{100.0 * (1.0 - RISK.alpha):.0f} % of scenarios; the cases above have beta "
-        f"{RISK.beta:g}. Means over the days. Beta 1 leaves the mean arbitrary: only the worst "
-        "scenarios count, and the others may cost anything up to that. So it is in the table and "
-        "not in the chart.",
+        f"{RISK.beta:g}. Means over the days. At beta 1 only the worst scenarios count, and of all "
+        "commitments that are best for them any may be found, whatever their mean. So it is in the "
+        "table and not in the chart.",
         [frontier_chart(findings), as_html(tables["frontier"])],
     )
     yield Part(
