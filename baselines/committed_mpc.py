@@ -26,7 +26,7 @@ from baselines.division import Kind
 from baselines.extensive_form import committed
 from baselines.mpc import Firm, Solvers, plan_from
 from baselines.risk import Risk
-from baselines.scenarios import draw
+from baselines.scenarios import balanced
 from baselines.solution import Stop
 from mmg_env.actions import ActionCodec
 from mmg_env.kernel import clear_pool
@@ -51,9 +51,9 @@ def kind_for(system: System) -> Kind | None:
     """
     if _hours_stand_alone(system):
         return "hour"
-    by_scenario = system.rental or system.day_ahead_grid
-    by_scenario |= system.config.pool.enabled and not system.day_ahead_pool
-    return None if by_scenario else "scenario"
+    asked_by_the_hour = system.rental or system.day_ahead_grid
+    asked_by_the_hour |= system.config.pool.enabled and not system.day_ahead_pool
+    return None if asked_by_the_hour else "scenario"
 
 
 def _hours_stand_alone(system: System) -> bool:
@@ -171,6 +171,6 @@ class CommittedMpc:
 
     def _commit(self, public: PublicInfo) -> Firm:
         """Return the day's commitments."""
-        scenarios = draw(self._system, public.forecast, self._count, self._rng)
+        scenarios = balanced(self._system, public.forecast, self._count, self._rng)
         problem = day_ahead(public, scenarios)
         return firm_from(problem, commit(problem, self._kind, self._risk))

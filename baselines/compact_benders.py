@@ -48,7 +48,7 @@ from mmg_env.errors import InputError
 
 Array = NDArray[np.float64]
 
-STOP: Final = Stop(gap=1e-6, iterations=300, time_s=300.0)
+STOP: Final = Stop(gap=1e-6, iterations=300, time_s=np.inf)
 
 
 class Operator:

@@ -99,8 +99,7 @@ def merged_pairs(problem: DayAhead) -> Pairs:
     found = []
     for block, column in zip(problem.blocks, problem.form.column, strict=True):
         pairs = find_pairs(problem.compiled, block, steps_per_day=problem.system.steps_per_day)
-        place = np.append(column, -1)  # -1 stays -1
-        found.append(replace(pairs, first=place[pairs.first], second=place[pairs.second]))
+        found.append(pairs.placed(column))
     first, second, first_max, second_max, group = (
         np.concatenate([getattr(pairs, name) for pairs in found])
         for name in ("first", "second", "first_max", "second_max", "group")

@@ -13,7 +13,7 @@ Source: our choice, see `compact_benders.py` and `partition.py`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,8 @@ from mmg_env.errors import InputError
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-Kind = Literal["single", "scenario", "hour"]
+Kind = Literal["hour", "scenario", "single"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 SHIFTS: Final = ("flex_up_kw", "flex_down_kw")
 SHIFTING: Final = (*SHIFTS, "backlog_kwh")
 # Rows in which these stand are the community's, though one member alone may have a grid link.

@@ -9,7 +9,7 @@ solution; the search then closes one side of a pair, or a binary z does::
 Source: docs/model.md section 10, "Exclusivity".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -55,6 +55,15 @@ class Pairs:
     def overlap(self, x: Array) -> Array:
         """Return how much of both sides of each pair is used at once, (pairs,), kW."""
         return np.minimum(*self.sides(x))
+
+    def placed(self, place: Integers) -> "Pairs":
+        """Return the same pairs in another programme.
+
+        Args:
+            place: (columns,) number of each column in that programme.
+        """
+        padded = np.append(place, -1)  # -1 stays -1
+        return replace(self, first=padded[self.first], second=padded[self.second])
 
     def sides(self, x: Array) -> tuple[Array, Array]:
         """Return the two sums of each pair, (pairs,), kW."""

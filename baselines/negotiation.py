@@ -45,7 +45,7 @@ from baselines.solution import Stop
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-STOP: Final = Stop(gap=1e-4, iterations=1000, time_s=300.0)
+STOP: Final = Stop(gap=1e-4, iterations=1000, time_s=np.inf)
 # What relative residuals are relative to at least.
 LEAST_KW: Final = 1.0
 LEAST_PER_KWH: Final = 0.01

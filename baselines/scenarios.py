@@ -1,10 +1,10 @@
-"""Scenarios to decide on and to be judged on: drawn, thinned out, and held against what came true.
+"""Futures to decide on: drawn around a forecast, with a grid that fails by its own law.
 
-*Drawn.* The forecast draws weather, loads and prices; the grid follows its own law. With a start
-a = outage_start_per_h dt and an end b = dt / outage_mean_h, a grid that is up fails in the next
-step with probability a; one that is down is back with b (1 - a), for another outage may follow at
-once. Days of which nothing has been announced are derated with derated_day_share. The step of the
-grid's first change and the derating of a day come from systematic samples::
+The forecast draws weather, loads and prices. Of the grid, with a start a = outage_start_per_h dt
+and an end b = dt / outage_mean_h, one that is up fails in the next step with probability a; one
+that is down is back with b (1 - a), for another outage may follow at once. Days of which nothing
+has been announced are derated with derated_day_share. The step of the grid's first change and the
+derating of a day come from systematic samples::
 
     u_s = (pi(s) + v) / n,  s = 0..n-1,  pi a random permutation, v uniform in 0..1
 
@@ -13,43 +13,26 @@ expectation. Together they are 1 / n apart, so how many of n grids have changed 
 off its expectation by 1 or more. What follows a first change is drawn independently. Calls of
 spinning reserve stay as the forecast has them: none.
 
-*Thinned out* by fast forward selection: keep, again and again, the future that leaves the least ::
+Where a policy has but a few futures to decide on they are balanced: over them, what errors gain in
+each step has a mean of 0 and the right variance.
 
-    D(J) = sum_i p_i min_{j in J} d(i, j),   d(i, j) = sum_{lead, x} w_x |value_i - value_j|
-
-and give the probability of each dropped future to the nearest one kept. D is then the Kantorovich
-distance between all futures and those kept. One future kept is the best one; of several, another
-set may leave less. What is kept lies in the middle, so rare events lose probability: ten futures
-kept of 500 may hold no outage though a quarter of all do. Where outages matter, draw few instead.
-
-*Held against the truth*, whose rank among n futures of its own law takes each of n + 1 values
-equally often, if values have no atoms.
-
-Source: Heitsch & Roemisch 2003 (forward selection); Dupacova, Groewe-Kuska & Roemisch 2003 (D);
-Madow 1949 (systematic sampling); Hamill 2001 (ranks); docs/model.md section 7 (the grid). The
-weights w_x are our choice.
+Source: Madow 1949 (systematic sampling); Hoyland, Kaut & Wallace 2003 (the idea of matching
+moments); docs/model.md section 7 (the grid).
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.distance import cdist
 
 from mmg_env.config import AnalogueSource
 from mmg_env.errors import InputError
-from mmg_env.layout import MEMBER_SERIES, X
+from mmg_env.layout import X
 from mmg_env.series import Forecast, Scenarios
-from mmg_env.sources.prices import PRICES
-from mmg_env.splits import sample_episode
 from mmg_env.system import System
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-ROUNDING: Final = 1e-12  # of sums over scenarios, relative
 
 
 def draw(system: System, forecast: Forecast, count: int, rng: np.random.Generator) -> Scenarios:
@@ -67,11 +50,45 @@ def draw(system: System, forecast: Forecast, count: int, rng: np.random.Generato
     Raises:
         InputError: count is below 1, or the forecast is another system's.
     """
+    _check_fits(system, forecast)
+    return _with_grid(system, forecast, forecast.scenarios(count, rng), rng)
+
+
+def balanced(system: System, forecast: Forecast, count: int, rng: np.random.Generator) -> Scenarios:
+    """Draw few futures to decide on, which together err as little as the forecast.
+
+    What errors gain in a step is shifted to a mean of 0 over the futures and widened by the root of
+    n / (n - 1), which keeps its variance. So a plan for them does not follow the luck of the draw;
+    a single future is the forecast itself. The grid's failures are those of `draw`.
+
+    Args:
+        system: as in `draw`, like the next three.
+        forecast: the forecast.
+        count: number of futures.
+        rng: where the draws come from.
+
+    Raises:
+        InputError: count is below 1, or the forecast is another system's.
+    """
+    _check_fits(system, forecast)
+    gains = forecast.innovations(count, rng)
+    wider = np.sqrt(count / max(count - 1, 1))
+    centred = wider * (gains - gains.mean(axis=0))
+    return _with_grid(system, forecast, forecast.along(centred), rng)
+
+
+def _check_fits(system: System, forecast: Forecast) -> None:
+    """Refuse the forecast of another system."""
     columns, wanted = forecast.values.shape[1], system.exogenous_size
     if columns != wanted:
         raise InputError(f"forecast: it has {columns} columns; {system.name} needs {wanted}")
-    drawn = forecast.scenarios(count, rng)
-    source = system.config.source
+
+
+def _with_grid(
+    system: System, forecast: Forecast, drawn: Scenarios, rng: np.random.Generator
+) -> Scenarios:
+    """Return futures with failures of the grid, where the source's grid fails."""
+    source, count = system.config.source, len(drawn.values)
     if not isinstance(source, AnalogueSource):
         return drawn
     if source.outage_start_per_h == 0.0 and source.derated_day_share == 0.0:
@@ -136,180 +153,3 @@ def in_and_out(
     """
     deciding, judging = rng.spawn(2)
     return draw(system, forecast, inside, deciding), draw(system, forecast, outside, judging)
-
-
-def reduce(scenarios: Scenarios, count: int, weight: Array | None = None) -> Scenarios:
-    """Keep what forward selection picks, in its old order, with the probability of the rest.
-
-    Args:
-        scenarios: what is to be thinned out; returned as it is if there are no more than `count`.
-        count: number of scenarios to keep, at least 1.
-        weight: (columns,) what a unit of difference counts; None for `even_weight`.
-
-    Raises:
-        InputError: count is below 1, or the weights are not one number >= 0 per column.
-    """
-    if count < 1:
-        raise InputError(f"reduce: count is {count}; it must be at least 1")
-    if count >= len(scenarios.values):
-        return scenarios
-    features = _features(scenarios, scenarios, weight)
-    distance = cdist(features, features, "cityblock")
-    kept = np.sort(_forward_selection(distance, scenarios.probability, count))
-    goes_to = np.argmin(distance[:, kept], axis=1)
-    goes_to[kept] = np.arange(count)  # also where another one kept is the same
-    probability = np.zeros(count)
-    np.add.at(probability, goes_to, scenarios.probability)
-    return Scenarios(scenarios.values[kept], probability, scenarios.member_count)
-
-
-def even_weight(scenarios: Scenarios) -> Array:
-    """Return one over each column's mean absolute deviation, (columns,), 0 where futures agree."""
-    away = np.abs(scenarios.values - moments(scenarios).mean)
-    deviation = np.tensordot(scenarios.probability, away, 1).mean(axis=0)
-    varies = deviation > ROUNDING * np.abs(scenarios.values).max(axis=(0, 1))
-    return np.asarray(np.divide(1.0, deviation, out=np.zeros(len(deviation)), where=varies))
-
-
-def _forward_selection(distance: Array, probability: Array, count: int) -> Integers:
-    """Return the numbers of the futures kept, (count,), in the order in which they are picked."""
-    nearest = np.full(len(distance), np.inf)
-    kept = np.empty(count, dtype=np.int64)
-    for k in range(count):
-        left = probability @ np.minimum(distance, nearest[:, None])
-        left[kept[:k]] = np.inf
-        kept[k] = np.argmin(left)
-        nearest = np.minimum(nearest, distance[:, kept[k]])
-    return kept
-
-
-def kantorovich(scenarios: Scenarios, kept: Scenarios, weight: Array | None = None) -> float:
-    """Return how far probability is moved if that of each future goes to the nearest one kept.
-
-    For what `reduce` returns it is the Kantorovich distance, for other probabilities of `kept`,
-    which are not read, a bound below it. `weight` is that of `reduce`; None is `even_weight` of
-    `scenarios`.
-
-    Raises:
-        InputError: the futures differ in shape, or the weights are not one number >= 0 per column.
-    """
-    shape, wanted = kept.values.shape[1:], scenarios.values.shape[1:]
-    if shape != wanted:
-        raise InputError(f"kept: leads and columns are {shape}; they must be {wanted}")
-    origin, target = (_features(scenarios, futures, weight) for futures in (scenarios, kept))
-    return float(scenarios.probability @ cdist(origin, target, "cityblock").min(axis=1))
-
-
-def _features(scenarios: Scenarios, futures: Scenarios, weight: Array | None) -> Array:
-    """Return (futures, leads * columns that count) values, weighted as `scenarios` say."""
-    columns = scenarios.values.shape[2]
-    if weight is None:
-        weight = even_weight(scenarios)
-    if weight.shape != (columns,) or not (np.isfinite(weight) & (weight >= 0.0)).all():
-        raise InputError(f"weight: it is {weight}; it must be {columns} finite numbers >= 0")
-    counts = weight > 0.0
-    return np.asarray((futures.values * weight)[..., counts].reshape(len(futures.values), -1))
-
-
-class Moments(NamedTuple):
-    """Mean and standard deviation over scenarios by probability, (leads, columns), their units."""
-
-    mean: Array
-    sd: Array
-
-
-def moments(scenarios: Scenarios) -> Moments:
-    """Return mean and standard deviation of every lead and column."""
-    mean = np.tensordot(scenarios.probability, scenarios.values, 1)
-    variance = np.tensordot(scenarios.probability, (scenarios.values - mean) ** 2, 1)
-    return Moments(mean, np.sqrt(variance))
-
-
-def ranks(scenarios: Scenarios, truth: Array) -> Array:
-    """Return where the truth lies among scenarios, (steps, columns), 0 below and 1 above all.
-
-    A rank is the probability of the scenarios below the truth, and half of that of those equal to
-    it: the number of scenarios below, divided by theirs, where they are equally likely.
-
-    Args:
-        scenarios: the futures.
-        truth: (steps, columns) what came true from lead 0 on; it may end before the last lead.
-
-    Raises:
-        InputError: the truth has no steps, more than there are leads, or other columns.
-    """
-    leads, columns = scenarios.values.shape[1:]
-    if truth.ndim != 2 or not 1 <= len(truth) <= leads or truth.shape[1] != columns:
-        raise InputError(f"truth: shape {truth.shape}; it must be (1..{leads}, {columns})")
-    futures = scenarios.values[:, : len(truth)]
-    passed = 0.5 * (futures < truth) + 0.5 * (futures <= truth)
-    return np.asarray(np.tensordot(scenarios.probability, passed, 1))
-
-
-def episode_ranks(
-    system: System, split: str, episodes: int, step: int, count: int, rng: np.random.Generator
-) -> dict[str, Array]:
-    """Return ranks of what came true in episodes, (episodes, steps, columns) per kind of series.
-
-    It reads the truth: it assesses forecasts and is no part of a policy. A rank is NaN where the
-    future is known, as that of PV is at night; kinds that are always known are left out.
-
-    Args:
-        system: a system with a source.
-        split: whose episodes.
-        episodes: number of episodes from 0 on, at least 1.
-        step: step of each episode at which the forecast is issued.
-        count: scenarios per forecast.
-        rng: draws the scenarios.
-
-    Raises:
-        InputError: there are no such episodes or no such step, or count is below 1.
-    """
-    if episodes < 1:
-        raise InputError(f"episodes: {episodes}; it must be at least 1")
-    if not 0 <= step < system.episode_steps:
-        raise InputError(f"step: {step} is not in 0..{system.episode_steps - 1}")
-    found = []
-    for index in range(episodes):
-        episode = sample_episode(system, split, index)
-        forecast = episode.forecast(step)
-        truth = episode.values[step : step + episode.leads]
-        rank = ranks(draw(system, forecast, count, rng), truth)
-        known = (forecast.model.path < 0) | (forecast.scale[: len(truth)] == 0.0)
-        found.append(np.where(known, np.nan, rank))
-    table = np.array(found)
-    kinds = {kind: table[..., columns] for kind, columns in _kinds(system).items()}
-    return {kind: rank for kind, rank in kinds.items() if not np.isnan(rank).all()}
-
-
-def _kinds(system: System) -> dict[str, Integers]:
-    """Return the columns of each kind of series whose forecasts may err."""
-    members = len(system.members)
-    own = np.arange(4 * members).reshape(4, members)
-    kinds = {name.removesuffix("_kw"): own[k] for k, name in enumerate(MEMBER_SERIES)}
-    kinds["price"] = 4 * members + np.array(PRICES)
-    kinds["premium"] = 4 * members + np.array([X.short_premium, X.long_premium])
-    return kinds
-
-
-def coverage(ranked: Mapping[str, Array], level: float) -> dict[str, float]:
-    """Return the share of ranks within the central interval of a level, by kind, 0..1.
-
-    It is the level on average if the law is right, values have no atoms, and of n equally likely
-    scenarios (n + 1) (1 - level) / 2 is whole, as for 99 and .8. Where values are cut, as those of
-    calm hours are at 0, the middle of the ties counts, and the share is higher.
-
-    Args:
-        ranked: ranks by kind, NaN where the future was known (see `episode_ranks`).
-        level: probability of the interval, above 0 and below 1.
-
-    Raises:
-        InputError: the level is out of its range.
-    """
-    if not 0.0 < level < 1.0:
-        raise InputError(f"level: {level} is not above 0 and below 1")
-    width = 0.5 * level + ROUNDING
-    return {
-        kind: float(np.mean(np.abs(rank[~np.isnan(rank)] - 0.5) <= width))
-        for kind, rank in ranked.items()
-    }

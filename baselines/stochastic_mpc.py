@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from baselines.branching import Search
-from baselines.compiled import Compiled, Numbers
+from baselines.compiled import Compiled, Numbers, Sparse
 from baselines.cuts import Cuts, Cutting, close, closes
 from baselines.day_ahead import scenario_numbers
 from baselines.exclusivity import OVERLAP_KW, Pairs, find_pairs
@@ -35,7 +35,7 @@ from baselines.plans import Values, requests
 from baselines.programme import Programme, numbers_of, widened
 from baselines.risk import NEUTRAL, Risk, weigh
 from baselines.rolling_horizon import Window, window_at
-from baselines.scenarios import draw
+from baselines.scenarios import balanced
 from baselines.solution import Stop
 from mmg_env.actions import ActionCodec
 from mmg_env.kernel import N_ACTION
@@ -84,7 +84,7 @@ class StochasticMpc:
     def act(self, observation: NDArray[Any], info: Mapping[str, Any]) -> Array:  # noqa: ARG002
         """Return this hour's wishes and, at a day's first step, its commitments."""
         public: PublicInfo = info["public"]
-        scenarios = draw(self._system, public.forecast, self._count, self._rng)
+        scenarios = balanced(self._system, public.forecast, self._count, self._rng)
         request = plan_under(public, scenarios, self._risk, self._held)
         return np.clip(self._codec.encode(request), -1.0, 1.0)
 
@@ -169,8 +169,13 @@ class Hour:
         self._blocks = blocks
         self._solvers = solvers
         self._shared = firm(compiled, system, window.hour)
+        self._matrix, self._rows = _rows_within(compiled, self._shared)
         for solver, numbers in zip(solvers, blocks, strict=False):
             solver.load(numbers)
+        # The master keeps these rows, up to a rounding that a scenario might not forgive.
+        free = np.full(len(self._rows), np.inf)
+        for solver in solvers[: len(blocks) - 1]:
+            solver.set_sides(self._rows, -free, free)
 
     def decide(self, probability: Array, risk: Risk, stop: Stop) -> Array:
         """Return what is shared, (shared,), with directions and commitments of the hour decided.
@@ -264,20 +269,17 @@ class Hour:
     def _master(self, probability: Array, risk: Risk) -> tuple[Programme, Integers]:
         """Return the programme of what is shared, with a theta per scenario."""
         shared, scenarios = self._shared, len(probability)
-        matrix = sparse.csc_array(self._compiled.matrix)[:, shared].tocsr()
-        whole = np.diff(sparse.csr_array(self._compiled.matrix).indptr)
-        rows = np.flatnonzero(np.diff(matrix.indptr) == whole)
         n = self._blocks[0]
         numbers = numbers_of(
             n.lower[shared],
             n.upper[shared],
-            n.row_lower[rows],
-            n.row_upper[rows],
+            n.row_lower[self._rows],
+            n.row_upper[self._rows],
             np.zeros(len(shared)),
         )
         name = f"hour {self._window.step} of {self._compiled.name}"
         free = np.full(scenarios, np.inf)
-        wide = widened(Programme(name, matrix[rows], numbers), -free, free, np.zeros(scenarios))
+        wide = widened(Programme(name, self._matrix, numbers), -free, free, np.zeros(scenarios))
         nothing = sparse.csr_array((scenarios, len(shared)))
         costs = sparse.hstack([nothing, sparse.eye_array(scenarios)], format="csr")
         theta = len(shared) + np.arange(scenarios)
@@ -307,6 +309,14 @@ class Hour:
         most = np.max([one[hour, : count * N_ACTION] for one in every], axis=0)
         rent(self._system, wishes, most.reshape(count, N_ACTION)[:, [A.rental_kwh, A.rental_kw]])
         return wishes
+
+
+def _rows_within(compiled: Compiled, columns: Integers) -> tuple[Sparse, Integers]:
+    """Return the rows in which no other columns stand, over these columns, and their numbers."""
+    by_row = sparse.csr_array(compiled.matrix)
+    among = sparse.csc_array(by_row)[:, columns].tocsr()
+    rows = np.flatnonzero(np.diff(among.indptr) == np.diff(by_row.indptr))
+    return among[rows], rows
 
 
 def _keep_choices(

@@ -11,8 +11,8 @@ Source: Knueven et al. 2023 (mpi-sppy); Van Slyke & Wets 1969 (the method).
 """
 
 import logging
-from collections.abc import Callable
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from io import StringIO
 from time import perf_counter
@@ -99,8 +99,6 @@ def lshaped(problem: TwoStage, tolerance: float, stop: Stop) -> Reached:
         tolerance: of each scenario's cost-to-go, currency.
         stop: most rounds, and the time after which no further round begins.
     """
-    # Pyomo's cuts ask for mpi4py even where there is one process; mpi-sppy's stand-in will do.
-    benders_cuts.mpi4py_available, benders_cuts.MPI = True, MPI
     options = {
         "root_solver": SOLVER,
         "sp_solver": SOLVER,
@@ -111,7 +109,7 @@ def lshaped(problem: TwoStage, tolerance: float, stop: Stop) -> Reached:
         "verbose": False,
     }
     names, create = _handed_over(problem)
-    with redirect_stdout(StringIO()):
+    with _alone():
         began = perf_counter()
         method = _Timed(options, names, create)
         method.build_s = perf_counter() - began
@@ -129,10 +127,28 @@ def lshaped(problem: TwoStage, tolerance: float, stop: Stop) -> Reached:
 def side_by_side(problem: TwoStage) -> float:
     """Return the optimum as the extensive form of mpi-sppy has it, currency."""
     names, create = _handed_over(problem)
-    with redirect_stdout(StringIO()):
+    with _alone():
         whole = ExtensiveForm({"solver": SOLVER}, names, create)
         whole.solve_extensive_form()
     return float(whole.get_objective_value()) + problem.offset
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let mpi-sppy work in one process and say nothing; what that changes elsewhere is restored.
+
+    Pyomo's cuts ask for mpi4py even where there is one process; mpi-sppy's stand-in will do.
+    """
+    logger = logging.getLogger("mpisppy")
+    before = benders_cuts.mpi4py_available, benders_cuts.MPI, logger.level
+    benders_cuts.mpi4py_available, benders_cuts.MPI = True, MPI
+    logger.setLevel(logging.ERROR)
+    try:
+        with redirect_stdout(StringIO()):
+            yield
+    finally:
+        benders_cuts.mpi4py_available, benders_cuts.MPI, level = before
+        logger.setLevel(level)
 
 
 class _Timed(LShapedMethod):  # type: ignore[misc]  # mpi-sppy has no types
@@ -174,7 +190,6 @@ def _ends_after(time_s: float) -> Callable[..., Any]:
 
 def _handed_over(problem: TwoStage) -> tuple[list[str], Callable[[str], Any]]:
     """Return the scenarios' names, and what makes the model of one."""
-    logging.getLogger("mpisppy").setLevel(logging.ERROR)
     names = [f"scenario{number}" for number in range(len(problem.scenarios))]
     by_name = dict(zip(names, range(len(names)), strict=True))
 

@@ -2,7 +2,10 @@
 
 A gap is that of upper and lower bound over the larger of cost and 1; how far a cost is `off` is
 measured likewise against the optimum. Building is what all ways have in common, from scenarios to
-their numbers side by side; for mpi-sppy it is the making of its models.
+their numbers side by side; for mpi-sppy it is the making of its models. Its tolerance is of each
+scenario's cost-to-go, in currency: the gap times the larger of the optimum's size and 1.
+
+Source: our choice.
 """
 
 from collections.abc import Callable
@@ -27,6 +30,7 @@ from baselines.solution import Stop
 from baselines.value_of_information import committed_to
 from mmg_env.public import PublicInfo
 from mmg_env.series import Scenarios
+from mmg_env.sources.random import stream
 from mmg_env.splits import sample_episode
 from mmg_env.system import System
 
@@ -112,7 +116,7 @@ def futures(system: System, count: int) -> Given:
     """Return what is known as the first test episode begins, and scenarios of what may come."""
     episode = sample_episode(system, "test", 0)
     forecast, past = episode.forecast(0), partial(episode.until, 0)
-    drawn = draw(system, forecast, count, np.random.default_rng(0))
+    drawn = draw(system, forecast, count, stream(system.name, "test", 0, "perf benders"))
     return Given(PublicInfo(system, 0, first_state(system), forecast, past), drawn)
 
 
@@ -135,7 +139,7 @@ def from_nothing(given: Given, risk: Risk, limit_s: float, best: float) -> Row:
 
 
 def grown(given: Given, risk: Risk) -> Row:
-    """Measure the extensive form from the optimum of half of the scenarios on."""
+    """Measure the extensive form from the optimum of half of the scenarios on; without a limit."""
     build_s, problem = timed(lambda: day_ahead(*given))
     solve_s, answer = timed(lambda: solve_growing(problem, risk))
     best = answer.objective
@@ -167,13 +171,18 @@ def by_mpi_sppy(given: Given, limit_s: float, best: float) -> Row:
 
     What it has found is what its last master decided, at the cost that this really has.
 
+    Args:
+        given: what a plan begins with.
+        limit_s: time after which no further round begins, s.
+        best: the optimum, currency.
+
     Raises:
         ImportError: mpi-sppy is not installed.
     """
     from experiments.lshaped import lshaped, two_stage_of
 
-    problem = day_ahead(*given)
-    reached = lshaped(two_stage_of(problem), GAP, Stop(GAP, LSHAPED_ROUNDS, limit_s))
+    problem, stop = day_ahead(*given), Stop(GAP, LSHAPED_ROUNDS, limit_s)
+    reached = lshaped(two_stage_of(problem), GAP * max(1.0, abs(best)), stop)
     x = np.zeros(problem.compiled.matrix.shape[1])
     x[np.flatnonzero(committed(problem.compiled, problem.system))] = reached.x
     upper = committed_to(problem, x).solve().objective

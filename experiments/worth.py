@@ -10,12 +10,10 @@ cost stands beside what was promised.
 Source: Birge & Louveaux 2011, chapter 4; other scenarios and played days are our choice.
 """
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
-from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Final, NamedTuple
 
 import joblib
 import numpy as np
@@ -29,7 +27,7 @@ from baselines.value_of_information import worth as worth_of_day
 from experiments.bench import BenchmarkConfig, check, show, work_off
 from experiments.engine import Task, exclusive
 from experiments.records import ORACLE, Cell, origin_of, read_records, write_atomically
-from experiments.report.rungs import terminal_table
+from experiments.report.rungs import as_csv, terminal_table
 from experiments.report.worth import (
     Found,
     Promise,
@@ -200,18 +198,10 @@ def tell(found: Sequence[Found], folder: Path) -> int:
     for name, (grid, rows) in tables.items():
         show(terminal_table(grid))
         file = folder / f"{name}.csv"
-        text = _csv(rows)
+        text = as_csv(rows)
         write_atomically(file, partial(Path.write_text, data=text, encoding="utf-8"))
         typer.echo(f"written: {file}")
     failed = sum(int(np.isnan(costs).sum()) for one in found for costs in one.costs.values())
     if failed:
         typer.echo(f"{failed} cells failed; mmg bench shows their tracebacks", err=True)
     return failed
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

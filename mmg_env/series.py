@@ -168,17 +168,28 @@ class Forecast(Series):
         Raises:
             InputError: n is below 1.
         """
+        return self.along(self.innovations(n, rng))
+
+    def innovations(self, n: int, rng: np.random.Generator) -> Array:
+        """Draw what errors gain in each step, (n, leads, paths), in units of `scale`.
+
+        Raises:
+            InputError: n is below 1.
+        """
         if n < 1:
             raise InputError(f"scenarios: n is {n}; it must be at least 1")
-        leads, columns = self.values.shape
         bank = self.model.innovations
-        drawn = bank[rng.integers(len(bank), size=(n, leads))]
+        return np.asarray(bank[rng.integers(len(bank), size=(n, len(self.values)))])
+
+    def along(self, innovations: Array) -> Scenarios:
+        """Return the futures in which errors gain this, (futures, leads, paths), equally likely."""
+        n, columns = len(innovations), self.values.shape[1]
         error = np.zeros((n, len(self.model.phi)))
         values = np.repeat(self.values[None], n, axis=0)
         uncertain = self.model.path >= 0
         paths = self.model.path[uncertain]
-        for lead in range(leads):
-            error = self.model.phi * error + drawn[:, lead]
+        for lead in range(len(self.values)):
+            error = self.model.phi * error + innovations[:, lead]
             values[:, lead, uncertain] += self.scale[lead, uncertain] * error[:, paths]
         rows = values.reshape(-1, columns)
         make_rows_consistent(self.world, self.model.low, self.model.high, rows)

@@ -17,7 +17,7 @@ from baselines.division import divide
 from baselines.extensive_form import committed
 from baselines.mpc import Solvers, plan_from
 from baselines.risk import NEUTRAL, Risk
-from baselines.scenarios import draw
+from baselines.scenarios import balanced
 from baselines.solution import Stop
 from baselines.value_of_information import committed_to, costs_after
 from mmg_env import CommunityEnv, load_system, rollout, sample_episode
@@ -46,7 +46,7 @@ def planned(system, episode, record, kind, seed):
     """Return the first day's problem as the policy met it, and what is committed."""
     public = public_at(system, episode, record, 0)
     rng = np.random.default_rng(np.random.SeedSequence([seed]))
-    problem = day_ahead(public, draw(system, public.forecast, COUNT, rng))
+    problem = day_ahead(public, balanced(system, public.forecast, COUNT, rng))
     return problem, commit(problem, kind, NEUTRAL)
 
 

@@ -1,8 +1,11 @@
 """What mpi-sppy is handed, and when it ends; that it finds the optimum says `test_oracles`."""
 
+import logging
+
 import numpy as np
 import pytest
 from houses import houses
+from pyomo.contrib.benders import benders_cuts
 from test_cuts import PROFIT, SEASONS, farmer
 
 from baselines.extensive_form import committed
@@ -42,6 +45,18 @@ def test_it_says_nothing(capfd):
     lshaped(seasons(), 1e-6, Stop(1e-6, 3, np.inf))
     side_by_side(seasons())
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_it_changes_elsewhere_is_restored_whatever_happens(monkeypatch):
+    logger = logging.getLogger("mpisppy")
+    monkeypatch.setattr(benders_cuts, "mpi4py_available", False)
+    monkeypatch.setattr(benders_cuts, "MPI", "of others")
+    monkeypatch.setattr(logger, "level", logging.INFO)
+    lshaped(seasons(), 1e-6, Stop(1e-6, 1, np.inf))
+    with pytest.raises(IndexError):
+        lshaped(seasons((0.5, 0.5)), 1e-6, Stop(1e-6, 1, np.inf))
+    assert (benders_cuts.mpi4py_available, benders_cuts.MPI) == (False, "of others")
+    assert logger.level == logging.INFO
 
 
 def test_a_day_by_scenario_costs_what_it_costs_side_by_side():

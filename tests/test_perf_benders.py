@@ -30,7 +30,8 @@ def test_it_prints_and_writes_all_ways_and_they_agree(tmp_path, capsys):
     out = capsys.readouterr().out
     for words in (
         "mpi-sppy / hour",
-        "(wanted: at least 10)",
+        "(wanted: at least 10); rounds: ",
+        "mpi-sppy's seconds include Pyomo's overhead",
         f"{WHOLE}: seconds grow with scenarios to the power of",
         f"{GROWN}: seconds grow with scenarios to the power of",
         f"{HOUR}: seconds grow with scenarios to the power of",
@@ -64,8 +65,8 @@ def test_without_mpi_sppy_it_says_how_to_get_it(monkeypatch, capsys):
     monkeypatch.setattr(builtins, "__import__", refuse)
     perf.benders(scenarios=1, most=1, limit_s=10.0, out=None)
     out = capsys.readouterr().out
-    assert 'mpi-sppy is not installed: pip install "mmg-env[oracles]"' in out
-    assert "too few ended to say how its seconds grow" in out
+    assert 'mpi-sppy is not installed: pip install ".[oracles]" from a checkout' in out
+    assert "too few closed to say how its seconds grow" in out
 
 
 @pytest.mark.usefixtures("coarse")
@@ -76,13 +77,18 @@ def test_a_method_that_takes_longer_than_the_limit_is_not_tried_with_more_scenar
 
 
 def test_growth_is_the_power_that_seconds_follow():
-    rows = [
-        Row("s2_crh", count, NEUTRAL.beta, "hour", 0.0, 3.0 * count**1.5) for count in (10, 30, 100)
-    ]
-    rows.append(Row("s2_crh", 300, NEUTRAL.beta, "hour", 0.0, np.nan))
-    rows.append(Row("s2_crh", 10, NEUTRAL.beta, WHOLE, 0.0, 1e6))
+
+    def row(count, method, seconds, lower=-200.0):
+        return Row("s2_crh", count, NEUTRAL.beta, method, 0.0, seconds, 5, lower, -200.0)
+
+    rows = [row(count, HOUR, 3.0 * count**1.5) for count in (10, 30, 100)]
+    rows.append(row(300, HOUR, np.nan))
+    rows.append(row(10, WHOLE, 1e6))
     line = perf_benders._growth(rows, "hour")
     assert line == "hour: seconds grow with scenarios to the power of 1.50 (10 to 100 scenarios)"
+    # What a limit has ended with a gap took the limit's seconds, which say nothing of growth.
+    assert perf_benders._growth([*rows, row(1000, HOUR, 120.0, -201.0)], HOUR) == line
+    assert "too few closed" in perf_benders._growth([row(10, HOUR, 1.0, -201.0), rows[1]], HOUR)
 
 
 def test_what_did_not_end_is_empty_in_the_file():

@@ -5,11 +5,12 @@ import pytest
 
 from baselines.highs import SolverError
 from baselines.risk import NEUTRAL, Risk
-from experiments import perf_planning
+from experiments import lshaped, perf_planning
 from experiments.perf_planning import (
     GAP,
     Row,
     by_cuts,
+    by_mpi_sppy,
     from_nothing,
     futures,
     grown,
@@ -52,6 +53,21 @@ def test_all_ways_find_the_same(given, risk):
         assert row.gap <= GAP
     assert rows[2].off >= -GAP
     assert all((row.suite, row.scenarios, row.beta) == ("s2_crh", 3, risk.beta) for row in rows)
+
+
+@pytest.mark.parametrize(("best", "wanted"), [(-250.0, 250.0 * GAP), (0.1, GAP)])
+def test_mpi_sppy_is_held_to_the_gap_that_cuts_are_held_to(given, monkeypatch, best, wanted):
+    """Its tolerance is absolute, theirs relative."""
+    held_to = []
+
+    def stop(_, tolerance, limits):
+        held_to.append((tolerance, limits.time_s))
+        raise SolverError("seen")
+
+    monkeypatch.setattr(lshaped, "lshaped", stop)
+    with pytest.raises(SolverError, match="seen"):
+        by_mpi_sppy(given, 7.0, best)
+    assert held_to == [(pytest.approx(wanted), 7.0)]
 
 
 def test_where_the_solver_is_out_of_time_there_are_no_seconds(given, monkeypatch):

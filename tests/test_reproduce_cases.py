@@ -1,6 +1,9 @@
 """The cases: what they switch, that they meet the same days, and that the simulator agrees."""
 
+import ast
+import re
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +62,14 @@ def test_a_case_switches_what_it_says():
     assert not second.rental
     assert case_system(CASES[THREE]).rental
     assert not case_system(CASES[NO_STORAGE]).has_ces
+
+
+def test_the_manual_has_the_overrides_of_every_case_in_their_order():
+    manual = Path(__file__).parents[1] / "docs" / "how-to" / "reproduce_s2.md"
+    rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| `([^|]+)` \|$", manual.read_text("utf-8"), re.M)
+    assert [name for name, _ in rows] == list(CASES)
+    for name, overrides in rows:
+        assert ast.literal_eval(overrides) == CASES[name], name
 
 
 def test_every_case_meets_the_same_scenarios_and_every_day_its_own():

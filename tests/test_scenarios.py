@@ -1,26 +1,12 @@
-"""Scenarios: the law of the grid, what thinning them out leaves, and the truth among them."""
+"""Futures drawn: the law of the grid, moments, and what thinning them out would lose."""
 
 from dataclasses import replace
-from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.optimize import linprog
 
-from baselines import scenarios as module
-from baselines.scenarios import (
-    coverage,
-    draw,
-    episode_ranks,
-    even_weight,
-    in_and_out,
-    kantorovich,
-    moments,
-    ranks,
-    reduce,
-)
+from baselines.reduction import moments, reduce
+from baselines.scenarios import balanced, draw, in_and_out
 from mmg_env import InputError, load_system, sample_episode
 from mmg_env.layout import X
 from mmg_env.series import Forecast, Scenarios
@@ -53,25 +39,6 @@ def forecast_with(system: System, grid_up: float, derating: float = 1.0) -> Fore
 
 def grid_columns(system: System) -> list[int]:
     return [4 * len(system.members) + x for x in (X.grid_up, X.derating)]
-
-
-def futures(values: object, probability: object = None) -> Scenarios:
-    """Return scenarios (scenarios, leads, columns) of no system."""
-    array = np.array(values, dtype=np.float64)
-    equal = np.full(len(array), 1.0 / len(array))
-    return Scenarios(array, equal if probability is None else np.array(probability), 0)
-
-
-def random_futures(seed: int, count: int) -> Scenarios:
-    """Return futures of which the fourth column never differs, unequally likely."""
-    draws = rng(seed)
-    values = draws.normal(size=(count, 3, 4)) * [1.0, 10.0, 0.1, 0.0]
-    return futures(values, draws.dirichlet(np.ones(count)))
-
-
-def random_known(seed: int) -> Scenarios:
-    """Return unequally likely futures that do not differ."""
-    return futures(np.full((7, 2, 1), 0.1), rng(seed).dirichlet(np.ones(7)))
 
 
 # Drawing
@@ -231,165 +198,6 @@ def test_the_two_sets_share_no_draw() -> None:
     assert not np.isin(inside.load_kw[:, 12], outside.load_kw[:, 12]).any()
 
 
-# Thinning out
-
-
-def position(scenarios: Scenarios, kept: Scenarios) -> list[int]:
-    """Return which of the scenarios were kept."""
-    equal = (kept.values[:, None] == scenarios.values[None]).all(axis=(2, 3))
-    assert (equal.sum(axis=1) == 1).all()
-    return np.argmax(equal, axis=1).tolist()
-
-
-def left_by(scenarios: Scenarios, kept: tuple[int, ...]) -> float:
-    """Return the distance left by a set, from the definition."""
-    values, probability = scenarios.values, scenarios.probability
-    away = np.abs(values - np.average(values, axis=0, weights=probability))
-    scale = np.average(away, axis=0, weights=probability).mean(axis=0)
-    distance = [
-        min((np.abs(one - values[k])[:, :3] / scale[:3]).sum() for k in kept) for one in values
-    ]
-    return float(probability @ np.array(distance))
-
-
-def best(scenarios: Scenarios, count: int) -> tuple[float, tuple[int, ...]]:
-    """Return the least distance that any set leaves, and the set."""
-    sets = combinations(range(len(scenarios.values)), count)
-    return min((left_by(scenarios, chosen), chosen) for chosen in sets)
-
-
-@given(st.integers(0, 2**32), st.integers(2, 9), st.integers(1, 8))
-def test_kept_scenarios_are_originals_in_their_order(seed: int, n: int, count: int) -> None:
-    scenarios = random_futures(seed, n)
-    kept = reduce(scenarios, count)
-    chosen = position(scenarios, kept)
-    assert chosen == sorted(chosen)
-    assert len(chosen) == min(n, count)
-    assert kept.probability.sum() == pytest.approx(1.0)
-    assert (kept.probability >= scenarios.probability[chosen] - 1e-12).all()
-    assert kantorovich(scenarios, kept) == pytest.approx(left_by(scenarios, tuple(chosen)))
-
-
-@given(st.integers(0, 2**32), st.integers(2, 7))
-def test_the_best_single_future_is_found(seed: int, n: int) -> None:
-    scenarios = random_futures(seed, n)
-    least, chosen = best(scenarios, 1)
-    kept = reduce(scenarios, 1)
-    assert position(scenarios, kept) == list(chosen)
-    assert kept.probability == pytest.approx([1.0])
-    assert kantorovich(scenarios, kept) == pytest.approx(least)
-
-
-def test_several_futures_leave_little_more_than_the_best_set() -> None:
-    """Forward selection is a heuristic: on these, mostly the best set, at worst half again."""
-    ratio = []
-    for seed in range(60):
-        scenarios = random_futures(seed, 7)
-        found = kantorovich(scenarios, reduce(scenarios, 3))
-        ratio.append(found / best(scenarios, 3)[0])
-    assert min(ratio) >= 1.0 - 1e-12
-    assert 1.0 + 1e-6 < max(ratio) < 1.5
-    assert np.mean(ratio) < 1.1
-
-
-@given(st.integers(0, 2**32), st.integers(2, 10))
-def test_more_scenarios_leave_less(seed: int, n: int) -> None:
-    scenarios = random_futures(seed, n)
-    left = [kantorovich(scenarios, reduce(scenarios, count)) for count in range(1, n + 1)]
-    assert (np.diff(left) < 0.0).all()
-    assert left[-1] == 0.0
-    assert reduce(scenarios, n) is scenarios
-
-
-@given(st.integers(0, 2**32), st.integers(2, 6))
-def test_what_is_left_is_the_cost_of_the_cheapest_transport(seed: int, n: int) -> None:
-    """The Kantorovich distance as the linear programme that defines it."""
-    scenarios = random_futures(seed, n)
-    count = n - 1
-    weight = np.array([1.0, 0.2, 3.0, 5.0])
-    kept = reduce(scenarios, count, weight)
-    apart = np.abs(scenarios.values[:, None] - kept.values[None])
-    cost = (apart * weight).sum(axis=(2, 3))
-    leaves = np.kron(np.eye(n), np.ones(count))
-    arrives = np.kron(np.ones(n), np.eye(count))
-    moved = linprog(
-        cost.ravel(),
-        A_eq=np.vstack([leaves, arrives]),
-        b_eq=np.concatenate([scenarios.probability, kept.probability]),
-    )
-    assert kantorovich(scenarios, kept, weight) == pytest.approx(moved.fun)
-
-
-@given(st.integers(0, 2**32), st.integers(1, 5), st.integers(2, 4))
-def test_dropping_doubles_loses_nothing(seed: int, n: int, times: int) -> None:
-    one = random_futures(seed, n)
-    order = rng(seed).permutation(n * times)
-    doubled = futures(
-        np.tile(one.values, (times, 1, 1))[order], np.tile(one.probability / times, times)[order]
-    )
-    kept = reduce(doubled, n)
-    assert kantorovich(doubled, kept) == 0.0
-    chosen = position(one, kept)
-    assert sorted(chosen) == list(range(n))
-    assert kept.probability == pytest.approx(one.probability[chosen])
-    # Doubles that are kept nevertheless keep their own probability.
-    assert (reduce(doubled, n * times - 1).probability > 0.0).all()
-
-
-def test_units_do_not_matter_and_columns_that_agree_count_nothing() -> None:
-    scenarios = random_futures(0, 9)
-    kept = reduce(scenarios, 3)
-    others = futures(
-        scenarios.values * [1e3, 1.0, 1e-3, 1.0] + [0, 0, 0, 0.1], scenarios.probability
-    )
-    in_other_units = reduce(others, 3)
-    assert position(others, in_other_units) == position(scenarios, kept)
-    assert kantorovich(others, in_other_units) == pytest.approx(kantorovich(scenarios, kept))
-    # A mean of equal numbers may differ from them by rounding; that is no deviation.
-    assert [even_weight(random_known(seed)).tolist() for seed in range(20)] == [[0.0]] * 20
-    known = random_known(0)
-    assert kantorovich(known, reduce(known, 1)) == 0.0
-
-
-def test_only_columns_with_weight_count() -> None:
-    scenarios = futures([[[0.0, 5.0]], [[1.0, 0.0]], [[2.0, 9.0]]])
-    kept = reduce(scenarios, 1, np.array([1.0, 0.0]))
-    assert kept.values.tolist() == [[[1.0, 0.0]]]
-    assert kantorovich(scenarios, kept, np.array([3.0, 0.0])) == pytest.approx(2.0)
-    assert reduce(scenarios, 1, np.array([0.0, 1.0])).values.tolist() == [[[0.0, 5.0]]]
-
-
-def test_few_that_are_drawn_fail_as_often_as_they_should_and_few_that_are_kept_do_not() -> None:
-    """What the module warns of: thinned out, futures lose outages, by default weights at least."""
-    system = load_system("resilience")
-    forecast = forecast_with(system, 1.0)
-    expected = 1.0 - (1.0 - 0.006) ** 47
-
-    def failing(scenarios: Scenarios) -> float:
-        return float(scenarios.probability @ (scenarios.grid_up == 0.0).any(axis=1))
-
-    drawn = [failing(draw(system, forecast, 10, rng(seed))) for seed in range(20)]
-    assert np.abs(np.array(drawn) - expected).max() < 0.1
-    many = draw(system, forecast, 500, rng())
-    assert failing(many) == pytest.approx(expected, abs=1.0 / 500)
-    assert failing(reduce(many, 10)) < expected - 0.1
-
-
-# Against the truth
-
-
-def test_even_weights_by_hand() -> None:
-    scenarios = futures([[[1.0], [3.0]], [[5.0], [3.0]]], [0.75, 0.25])
-    # Deviations of 1 and 3 from the mean 2 at lead 0, none at lead 1: a mean of 1.5 / 2.
-    assert even_weight(scenarios) == pytest.approx([1.0 / 0.75])
-
-
-def test_moments_by_hand() -> None:
-    found = moments(futures([[[1.0, 4.0]], [[5.0, 4.0]]], [0.75, 0.25]))
-    assert found.mean.tolist() == [[2.0, 4.0]]
-    assert found.sd == pytest.approx(np.array([[np.sqrt(3.0), 0.0]]))
-
-
 def test_drawn_futures_have_the_moments_of_the_forecast() -> None:
     system = load_system("community_real")
     forecast = sample_episode(system, "test", 0).forecast(5)
@@ -414,92 +222,65 @@ def test_drawn_futures_have_the_moments_of_the_forecast() -> None:
     assert found.sd[:, loads][free] == pytest.approx(sd[free], rel=0.13)
 
 
-def test_ranks_by_hand() -> None:
-    scenarios = futures([[[1.0]], [[2.0]], [[2.0]], [[5.0]]], [0.1, 0.2, 0.3, 0.4])
-    truths = {0.0: 0.0, 1.0: 0.05, 1.5: 0.1, 2.0: 0.35, 4.0: 0.6, 5.0: 0.8, 6.0: 1.0}
-    for truth, rank in truths.items():
-        assert ranks(scenarios, np.array([[truth]])) == pytest.approx(np.array([[rank]]))
+def test_few_that_are_drawn_fail_as_often_as_they_should_and_few_that_are_kept_do_not() -> None:
+    """What the module warns of: thinned out, futures lose outages, by default weights at least."""
+    system = load_system("resilience")
+    forecast = forecast_with(system, 1.0)
+    expected = 1.0 - (1.0 - 0.006) ** 47
+
+    def failing(scenarios: Scenarios) -> float:
+        return float(scenarios.probability @ (scenarios.grid_up == 0.0).any(axis=1))
+
+    drawn = [failing(draw(system, forecast, 10, rng(seed))) for seed in range(20)]
+    assert np.abs(np.array(drawn) - expected).max() < 0.1
+    many = draw(system, forecast, 500, rng())
+    assert failing(many) == pytest.approx(expected, abs=1.0 / 500)
+    assert failing(reduce(many, 10)) < expected - 0.1
 
 
-@given(st.integers(0, 2**32), st.integers(1, 6), st.integers(1, 3))
-def test_ranks_turn_with_the_sign_and_see_no_order(seed: int, n: int, steps: int) -> None:
-    draws = rng(seed)
-    values, truth = draws.integers(0, 4, (n, 3, 2)), draws.integers(0, 4, (steps, 2))
-    probability = draws.dirichlet(np.ones(n))
-    found = ranks(futures(values, probability), truth)
-    assert found.shape == truth.shape
-    assert ranks(futures(-values, probability), -truth) == pytest.approx(1.0 - found)
-    order = draws.permutation(n)
-    assert ranks(futures(values[order], probability[order]), truth) == pytest.approx(found)
+def free_loads(forecast: Forecast, scenarios: Scenarios) -> np.ndarray:
+    """Return which loads no scenario has cut at the flexible rating, (leads, members)."""
+    members = forecast.member_count
+    low = forecast.model.low[2 * members : 3 * members]
+    return np.asarray((scenarios.load_kw > low).all(axis=0))
 
 
-def test_a_truth_of_the_same_law_takes_all_ranks_equally_often() -> None:
-    n, columns = 9, 4000
-    drawn = rng().normal(size=(n + 1, 1, columns))
-    found = np.rint(n * ranks(futures(drawn[:n]), drawn[n])).astype(int)
-    often = np.bincount(found.ravel(), minlength=n + 1)
-    # Chi-square with 9 degrees of freedom: 27.9 is exceeded once in a thousand.
-    assert ((often - columns / 10) ** 2 / (columns / 10)).sum() < 27.9
+@pytest.mark.parametrize("count", [2, 8])
+def test_balanced_futures_err_no_more_than_the_forecast_in_the_mean(count: int) -> None:
+    system = load_system("community_real")
+    forecast = sample_episode(system, "test", 0).forecast(5)
+    lucky = draw(system, forecast, count, rng())
+    found = balanced(system, forecast, count, rng())
+    free = free_loads(forecast, found) & free_loads(forecast, lucky)
+    assert free.mean() > 0.5
+    off = np.abs(found.load_kw.mean(axis=0) - forecast.load_kw)[free]
+    assert off.max() < 1e-9
+    assert np.abs(lucky.load_kw.mean(axis=0) - forecast.load_kw)[free].mean() > 1.0
 
 
-def test_coverage_by_hand() -> None:
-    ranked = {"load": np.array([[0.04, 0.1, 0.5], [0.9, np.nan, 0.97]])}
-    found = [coverage(ranked, level)["load"] for level in (0.5, 0.8, 0.93)]
-    assert found == pytest.approx([0.2, 0.6, 0.8])
+def test_balanced_futures_have_the_spread_of_the_law() -> None:
+    system = load_system("community_real")
+    forecast = sample_episode(system, "test", 0).forecast(5)
+    first = np.array([balanced(system, forecast, 2, rng(k)).load_kw[0] for k in range(400)])
+    many = draw(system, forecast, 2000, rng())
+    free = free_loads(forecast, many)
+    variance = ((first - forecast.load_kw) ** 2).mean(axis=0)[free]
+    wanted = many.load_kw.var(axis=0)[free]
+    assert variance.mean() == pytest.approx(wanted.mean(), rel=0.1)
 
 
-def standard_error(rank: np.ndarray, level: float) -> float:
-    """Return that of the share over episodes, within which ranks depend on each other."""
-    shares = [coverage({"": one}, level)[""] for one in rank if not np.isnan(one).all()]
-    return float(np.std(shares, ddof=1) / np.sqrt(len(shares)))
-
-
-@pytest.mark.parametrize(
-    ("name", "step", "episodes", "kinds"),
-    [
-        ("s1_3mg", 6, 60, ["wind", "pv", "load", "heat", "price"]),
-        ("community_real", 60, 40, ["wind", "pv", "load", "heat", "price", "premium"]),
-    ],
-)
-def test_the_truth_lies_where_scenarios_say(
-    name: str, step: int, episodes: int, kinds: list[str]
-) -> None:
-    """Within 4 standard errors, .04 to .09; where wind and PV are cut, up to .08 more often.
-
-    The middle of an atom at 0 or at capacity lies within the interval more often than not.
-    """
-    level = 0.8
-    found = episode_ranks(load_system(name), "test", episodes, step, 99, rng())
-    share = coverage(found, level)
-    assert list(share) == kinds
-    for kind, value in share.items():
-        slack = 4.0 * standard_error(found[kind], level)
-        assert slack < 0.1
-        assert -slack < value - level < slack + (0.08 if kind in ("wind", "pv") else 0.0), kind
-
-
-def test_scenarios_that_are_too_sure_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    def narrow(*arguments: object) -> Scenarios:
-        drawn = draw(*arguments)  # type: ignore[arg-type]
-        mean = moments(drawn).mean
-        return replace(drawn, values=mean + 0.5 * (drawn.values - mean))
-
+def test_one_balanced_future_is_the_forecast() -> None:
     system = load_system("s1_3mg")
-    assert coverage(episode_ranks(system, "test", 20, 6, 99, rng()), 0.8)["load"] > 0.7
-    monkeypatch.setattr(module, "draw", narrow)
-    assert coverage(episode_ranks(system, "test", 20, 6, 99, rng()), 0.8)["load"] < 0.65
+    forecast = sample_episode(system, "test", 0).forecast(5)
+    found = balanced(system, forecast, 1, rng()).values[0]
+    assert found == pytest.approx(forecast.values, abs=1e-12)
 
 
-def test_what_is_known_has_no_rank() -> None:
-    system = load_system("s1_3mg")
-    found = episode_ranks(system, "test", 2, 15, 9, rng())
-    assert {kind: rank.shape[:2] for kind, rank in found.items()} == dict.fromkeys(found, (2, 9))
-    scale = np.array([sample_episode(system, "test", k).scale[15:24] for k in range(2)])
-    members = len(system.members)
-    dark = scale[..., members : 2 * members] == 0.0
-    assert 0 < dark.sum() < dark.size
-    assert np.array_equal(np.isnan(found["pv"]), dark)
-    assert set(episode_ranks(load_system("tiny"), "test", 1, 0, 9, rng())) == {"load", "price"}
+def test_balance_does_not_touch_the_grid() -> None:
+    forecast = forecast_with(FAILING, 1.0)
+    for seed in range(10):
+        drawn = [f(FAILING, forecast, 8, rng(seed)).grid_up for f in (draw, balanced)]
+        assert np.array_equal(*drawn)
 
 
 # Refusals
@@ -508,22 +289,8 @@ def test_what_is_known_has_no_rank() -> None:
 def test_what_does_not_fit_is_refused() -> None:
     system = load_system("tiny")
     forecast = sample_episode(system, "test", 0).forecast(0)
-    scenarios = draw(system, forecast, 4, rng())
-    columns = scenarios.values.shape[2]
-    refused = {
-        "n is 0; it must be at least 1": lambda: draw(system, forecast, 0, rng()),
-        "forecast: it has .* columns": lambda: draw(load_system("s1_3mg"), forecast, 1, rng()),
-        "count is 0; it must be": lambda: reduce(scenarios, 0),
-        f"weight: .* {columns} finite": lambda: reduce(scenarios, 2, np.ones(columns + 1)),
-        "weight: it is .*-1": lambda: reduce(scenarios, 2, np.full(columns, -1.0)),
-        "weight: it is .*nan": lambda: kantorovich(scenarios, scenarios, np.full(columns, np.nan)),
-        "kept: leads and columns": lambda: kantorovich(scenarios, futures([[[1.0]]])),
-        "truth: shape .49": lambda: ranks(scenarios, np.zeros((49, columns))),
-        "truth: shape .0": lambda: ranks(scenarios, np.zeros((0, columns))),
-        "episodes: 0; it must": lambda: episode_ranks(system, "test", 0, 0, 9, rng()),
-        "step: 24 is not in 0..23": lambda: episode_ranks(system, "test", 1, 24, 9, rng()),
-        "level: 1.0 is not above": lambda: coverage({}, 1.0),
-    }
-    for words, call in refused.items():
-        with pytest.raises(InputError, match=words):
-            call()
+    for drawn in (draw, balanced):
+        with pytest.raises(InputError, match="n is 0; it must be at least 1"):
+            drawn(system, forecast, 0, rng())
+        with pytest.raises(InputError, match=r"forecast: it has .* columns"):
+            drawn(load_system("s1_3mg"), forecast, 1, rng())

@@ -1,7 +1,7 @@
 """The tables of `mmg headroom`: for the terminal, as Markdown, as CSV."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from io import StringIO
 from itertools import groupby
 from typing import Any, Final, NamedTuple
@@ -114,12 +114,12 @@ def rungs_csv(ladders: Sequence[Ladder]) -> str:
                 value, low, high = getattr(rung, name)
                 row |= {name: value, f"{name}_low": low, f"{name}_high": high}
             rows.append(row | {"unserved_kwh": rung.unserved_kwh})
-    return _csv(rows)
+    return as_csv(rows)
 
 
 def gate_csv(ladders: Sequence[Ladder]) -> str:
     """Return one line per suite and criterion."""
-    return _csv(
+    return as_csv(
         [
             _key(ladder)
             | {"criterion": criterion.name, **criterion.found._asdict()}
@@ -140,7 +140,8 @@ def _key(ladder: Ladder) -> dict[str, Any]:
     }
 
 
-def _csv(rows: Sequence[dict[str, Any]]) -> str:
+def as_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return rows of the same fields as CSV."""
     stream = StringIO()
     writer = csv.DictWriter(stream, list(rows[0]) if rows else [], lineterminator="\n")
     writer.writeheader()

@@ -32,6 +32,7 @@ from experiments.reproduce.sharing import Account, profit_range, storage_account
 from mmg_env.layout import F
 from mmg_env.public import PublicInfo
 from mmg_env.series import Scenarios
+from mmg_env.sources.random import stream
 from mmg_env.splits import sample_episode
 from mmg_env.system import System, load_system
 from mmg_env.trajectory import Trajectory, simulate
@@ -122,8 +123,10 @@ def known(system: System, day: int) -> PublicInfo:
 
 
 def futures(public: PublicInfo, day: int, count: int) -> Scenarios:
-    """Return a day's scenarios; they depend on its number and theirs alone."""
-    return draw(public.system, public.forecast, count, np.random.default_rng(day))
+    """Return a day's scenarios: the same in all cases."""
+    system = public.system
+    # A stream of its own: what is drawn here is no part of the episode.
+    return draw(system, public.forecast, count, stream(system.name, SPLIT, day, "reproduce"))
 
 
 def problem_of(system: System, day: int, scenarios: int) -> DayAhead:

@@ -58,9 +58,9 @@ def middle_day(day: int, scenarios: int) -> MiddleDay:
     solution = problem.form.of_scenario(x, chosen)
     columns = problem.compiled.columns["virtual_kwh"][:, -1]
     virtual[-1, : len(columns)] = np.where(columns >= 0, solution[columns], 0.0)
-    battery = system.config.ces
-    assert battery is not None  # the system as shipped has one
-    capacity = battery.battery.capacity_kwh
+    ces = system.config.ces
+    assert ces is not None  # the system as shipped has one
+    capacity = ces.battery.capacity_kwh
     return MiddleDay(
         chosen,
         one.cost,
@@ -68,6 +68,6 @@ def middle_day(day: int, scenarios: int) -> MiddleDay:
         one.energy_kwh[:, -1],
         virtual,
         one.state(S.rental_kwh)[1, :members],
-        (battery.battery.soc_min * capacity, battery.battery.soc_max * capacity),
+        (ces.battery.soc_min * capacity, ces.battery.soc_max * capacity),
         {"tariff": one.episode.price_buy, "market": one.episode.shared(X.ces_buy)},
     )

@@ -1,8 +1,8 @@
 """What solves the day that storage and houses plan together, how fast, and what it is worth.
 
-Every method solves the same day: the extensive form at once, cuts round by round, negotiation
-price by price. All but the last know that a plan may not fear what others fear: with cuts of kind
-`single` each party has its own risk, so these are measured against another optimum.
+Every method solves the same day: cuts round by round, with risk; negotiation price by price,
+without. With `single` each house weighs its own risk, so it is measured against the optimum of that
+problem.
 
 Source: our choice; the methods are those of `baselines.compact_benders`, `baselines.exchange_admm`
 and `baselines.value_of_information`.
@@ -27,9 +27,7 @@ from experiments.reproduce.cases import RISK, case_system, futures, known, probl
 
 Array = NDArray[np.float64]
 
-KINDS: Final[tuple[Kind, ...]] = ("hour", "scenario", "single")
 GAP: Final = 1e-6
-ROUNDS: Final = 200
 AGREED: Final = 1e-4  # relative residuals at which a negotiation ends
 BETAS: Final = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)
 
@@ -107,34 +105,36 @@ class Knowledge(NamedTuple):
     frontier: tuple[Point, ...]
 
 
-def converge(kind: Kind, day: int, scenarios: int, time_s: float) -> Convergence:
+def converge(kind: Kind, day: int, scenarios: int, rounds: int, time_s: float) -> Convergence:
     """Solve a day by cuts of one kind.
 
     Args:
         kind: of cuts.
         day: number of the test episode.
         scenarios: how many are planned for.
+        rounds: most of them.
         time_s: longest time, s.
     """
     problem = problem_of(case_system({}), day, scenarios)
     separation = Separation(1.0) if kind == "hour" else HALFWAY
-    found, _, _ = benders(problem, kind, RISK, Stop(GAP, ROUNDS, time_s), separation)
+    found, _, _ = benders(problem, kind, RISK, Stop(GAP, rounds, time_s), separation)
     optimum = with_risk(problem, RISK, by_party=kind == "single").solve().objective
     return Convergence(kind, found.trace, optimum)
 
 
-def bargain(day: int, scenarios: int, time_s: float) -> Negotiated:
+def bargain(day: int, scenarios: int, rounds: int, time_s: float) -> Negotiated:
     """Let storage and houses agree on a day's powers and prices, without risk.
 
     Args:
         day: number of the test episode.
         scenarios: how many are planned for.
+        rounds: most of them.
         time_s: longest time, s.
     """
     problem = problem_of(case_system({}), day, scenarios)
     optimum, posted = problem.form.solve().objective, posted_prices(problem)
     try:
-        found = exchange(problem, NEUTRAL, Stop(AGREED, ROUNDS, time_s))
+        found = exchange(problem, NEUTRAL, Stop(AGREED, rounds, time_s))
     except SolverError as error:
         nothing = np.zeros((0, problem.compiled.steps))
         return Negotiated((), np.nan, np.nan, optimum, nothing, posted, str(error))

@@ -26,7 +26,7 @@ from mmg_env.trajectory import simulate
 POLICIES: Final = ("idle", "tuned_rule", "mpc", "stochastic_mpc", "cvar", "benders")
 
 
-class Promise(NamedTuple):
+class DayCosts(NamedTuple):
     """Costs of a test day, currency.
 
     Attributes:
@@ -42,7 +42,7 @@ class Promise(NamedTuple):
     oracle: float
 
 
-def promise(day: int, scenarios: int) -> Promise:
+def promise(day: int, scenarios: int) -> DayCosts:
     """Plan a test day without risk, and play the plan against the true day.
 
     What is played are the plan's commitments, and beside them the wishes that are best for the
@@ -65,7 +65,7 @@ def promise(day: int, scenarios: int) -> Promise:
     oracle = perfect_foresight(system, episode).bound
     assert oracle is not None  # it proves one, or raises
     open_loop = simulate(system, episode, wishes).cost
-    return Promise(plan.objective, plan.bound, open_loop, oracle)
+    return DayCosts(plan.objective, plan.bound, open_loop, oracle)
 
 
 def live(policy: str, day: int) -> float:

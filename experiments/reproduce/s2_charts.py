@@ -15,11 +15,12 @@ from experiments.reproduce.canvas import beside, by_hour, panels, stacked, steps
 from experiments.reproduce.cases import CASES, FEATURES, NO_STORAGE, RESALE
 from experiments.reproduce.s2_findings import Findings, attributed
 from experiments.reproduce.s2_money import (
-    CURRENCY,
     WORDS,
+    currency,
     generator,
+    houses,
     mean_ledger,
-    participants,
+    per_day,
     values_by_case,
 )
 from experiments.reproduce.s2_tables import hourly_markets
@@ -72,7 +73,7 @@ def headline_chart(findings: Findings) -> str:
             )
         axis.set_yticks(places, list(CASES))
         titled(axis, words)
-        axis.set_xlabel(CURRENCY)
+        axis.set_xlabel(per_day())
         axis.margins(x=0.16)
         axis.grid(visible=False, axis="y")
         axis.xaxis.set_major_formatter(FuncFormatter(thousands))
@@ -105,7 +106,7 @@ def bill_chart(findings: Findings) -> str:
         axis.plot(sums, places, "D", color="white", markeredgecolor=INK, label="sum")
         axis.set_yticks(places, list(CASES))
         titled(axis, who)
-        axis.set_xlabel(f"{CURRENCY}: earned left of zero, paid right")
+        axis.set_xlabel(f"{per_day()}: earned left of zero, paid right")
         axis.grid(visible=False, axis="y")
         axis.xaxis.set_major_formatter(FuncFormatter(thousands))
     beside(axes[-1])
@@ -127,7 +128,7 @@ def attribution_chart(findings: Findings) -> str:
         axis.set_yticks(places, [feature.replace("_", " ") for feature in FEATURES])
         titled(axis, f"change of the {words}")
         axis.xaxis.set_major_locator(MaxNLocator(5))
-        axis.set_xlabel(CURRENCY)
+        axis.set_xlabel(per_day())
         axis.grid(visible=False, axis="y")
         axis.xaxis.set_major_formatter(FuncFormatter(thousands))
     return svg(figure, "Shapley values of the four features")
@@ -135,7 +136,7 @@ def attribution_chart(findings: Findings) -> str:
 
 def schedule_chart(findings: Findings) -> str:
     """Draw the storage's day: power, pool, stored energy and prices."""
-    day, names = findings.middle, participants(findings)
+    day, names = findings.middle, houses()
     figure, axes = panels(10.5, 9.4, 4, 1, sharex=True, height_ratios=(1.2, 1.2, 1.4, 0.9))
     hours = np.arange(len(day.flows)) + 0.5
     storage = day.flows[:, -1]
@@ -158,7 +159,8 @@ def schedule_chart(findings: Findings) -> str:
     steps(axes[3], day.prices["tariff"], INK, "houses' tariff")
     steps(axes[3], day.prices["market"], BLUE, "wholesale, storage")
     titled(axes[3], "Purchase prices")
-    for axis, unit in zip(axes, ("kW", "kW", "kWh", "CNY per kWh"), strict=True):
+    units = ("kW", "kW", "kWh", f"{currency()} per kWh")
+    for axis, unit in zip(axes, units, strict=True):
         axis.set_ylabel(unit)
         beside(axis)
     axes[3].set_ylim(bottom=0.0)
@@ -168,7 +170,7 @@ def schedule_chart(findings: Findings) -> str:
 
 def _draw_energy(axis: Axes, findings: Findings) -> None:
     """Draw the stored energy: what houses have in it, and the rest, which is the storage's own."""
-    day, names = findings.middle, participants(findings)
+    day, names = findings.middle, houses()
     moments = np.arange(len(day.stored_kwh))
     own = day.stored_kwh - day.virtual_kwh.sum(axis=1)
     layers = [*day.virtual_kwh.T, np.maximum(own, 0.0)]
@@ -191,8 +193,8 @@ def market_chart(findings: Findings) -> str:
     found = hourly_markets(findings)
     figure, axes = panels(10.5, 3.0)
     axis = axes[0]
-    hours = np.arange(24) + 0.5
     bought, sold, *reserves = found.items()
+    hours = np.arange(len(bought[1])) + 0.5
     stacked(axis, hours, {bought[0]: (bought[1], BLUE), sold[0]: (-sold[1], "#7db8de")})
     for (label, power), color in zip(reserves, ("#e69f00", "#cc79a7"), strict=True):
         steps(axis, power, color, label)

@@ -13,7 +13,7 @@ from experiments.report.words import amount
 from experiments.reproduce.canvas import beside, by_hour, panels, steps, svg, titled
 from experiments.reproduce.s2_charts import BLUE, GREY, HOUSES
 from experiments.reproduce.s2_findings import Findings
-from experiments.reproduce.s2_money import CURRENCY, participants
+from experiments.reproduce.s2_money import currency, houses, per_day
 from experiments.reproduce.s2_tables import costs_by_way, mean_frontier
 from mmg_env.render import INK, thousands
 
@@ -52,11 +52,11 @@ def negotiation_chart(findings: Findings) -> str:
     titled(axes[0], "Residuals, relative")
     axes[0].set_xlabel("round")
     axes[0].legend(frameon=False, labelcolor=INK, fontsize=8.0)
-    for k, name in enumerate(participants(findings)):
+    for k, name in enumerate(houses()):
         steps(axes[1], found.prices[k], HOUSES[k % len(HOUSES)], f"agreed, {name}")
     steps(axes[1], found.posted["from_ces"], INK, "posted, from the storage", "--")
     steps(axes[1], found.posted["to_ces"], GREY, "posted, to the storage", "--")
-    titled(axes[1], "Price of power at a house's bus, CNY per kWh")
+    titled(axes[1], f"Price of power at a house's bus, {currency()} per kWh")
     axes[1].set_ylim(bottom=0.0)
     by_hour(axes[1])
     beside(axes[1])
@@ -73,8 +73,8 @@ def frontier_chart(findings: Findings) -> str:
     for beta, mean, cvar in points:
         axis.annotate(f"beta {beta:g}", (mean, cvar), (6, 4), "data", "offset points", fontsize=8.5)
     axis.margins(0.14)
-    axis.set_xlabel(f"mean cost, {CURRENCY}")
-    axis.set_ylabel(f"CVaR, {CURRENCY}")
+    axis.set_xlabel(f"mean cost, {per_day()}")
+    axis.set_ylabel(f"CVaR, {per_day()}")
     return svg(figure, "Risk frontier: CVaR over mean cost")
 
 
@@ -94,5 +94,5 @@ def reality_chart(findings: Findings) -> str:
     axis.margins(x=0.1)
     axis.grid(visible=False, axis="y")
     axis.xaxis.set_major_formatter(FuncFormatter(thousands))
-    axis.set_xlabel(f"mean cost, {CURRENCY}; dashed: the promise")
+    axis.set_xlabel(f"mean cost, {per_day()}; dashed: the promise")
     return svg(figure, "What is promised, and what days come to")

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from baselines.division import KINDS
 from experiments.reproduce import cases, methods, promise
 from experiments.reproduce.cases import CASES, COMBINATIONS, FEATURES, Outcome
 from experiments.reproduce.day import MiddleDay, middle_day
 from experiments.reproduce.methods import Convergence, Knowledge, Negotiated
-from experiments.reproduce.promise import Promise
+from experiments.reproduce.promise import DayCosts
 from experiments.reproduce.shapley import shapley
 from mmg_env.layout import L
 
@@ -34,18 +35,20 @@ class Size(NamedTuple):
     Attributes:
         days: test episodes, from 0 on.
         scenarios: per day.
-        time_s: longest time for a method that goes round by round, s.
+        rounds: most rounds of a method that goes round by round.
+        time_s: longest time for such a method, s.
         quick: whether this is but a first look.
     """
 
     days: int
     scenarios: int
+    rounds: int
     time_s: float
     quick: bool
 
 
-FULL: Final = Size(16, 10, 90.0, quick=False)
-QUICK: Final = Size(2, 4, 4.0, quick=True)
+FULL: Final = Size(16, 10, 200, 90.0, quick=False)
+QUICK: Final = Size(2, 4, 200, 4.0, quick=True)
 
 
 class Job(NamedTuple):
@@ -78,7 +81,7 @@ class Findings(NamedTuple):
     cuts: Sequence[Convergence]
     negotiated: Negotiated
     knowledge: Sequence[Knowledge]
-    promises: Sequence[Promise]
+    promises: Sequence[DayCosts]
     lived: Mapping[str, Array]
 
 
@@ -131,7 +134,7 @@ def gather(size: Size, policies: Sequence[str], workers: int) -> Findings:
         {name: outcomes(overrides) for name, overrides in CASES.items()},
         {features: outcomes(overrides) for features, overrides in COMBINATIONS.items()},
         found["middle",],
-        [found["cuts", kind] for kind in methods.KINDS],
+        [found["cuts", kind] for kind in KINDS],
         found["negotiated",],
         [found["knowledge", day] for day in days],
         [found["promise", day] for day in days],
@@ -141,9 +144,10 @@ def gather(size: Size, policies: Sequence[str], workers: int) -> Findings:
 
 def jobs(size: Size, policies: Sequence[str]) -> Iterator[Job]:
     """Yield what is to be computed, each once; what takes long comes first."""
-    for kind in reversed(methods.KINDS):
-        yield Job(("cuts", kind), methods.converge, (kind, SHOWN_DAY, size.scenarios, size.time_s))
-    yield Job(("negotiated",), methods.bargain, (SHOWN_DAY, size.scenarios, size.time_s))
+    limits = (size.rounds, size.time_s)
+    for kind in reversed(KINDS):
+        yield Job(("cuts", kind), methods.converge, (kind, SHOWN_DAY, size.scenarios, *limits))
+    yield Job(("negotiated",), methods.bargain, (SHOWN_DAY, size.scenarios, *limits))
     yield Job(("middle",), middle_day, (SHOWN_DAY, size.scenarios))
     for name in reversed(policies):
         for day in range(size.days):

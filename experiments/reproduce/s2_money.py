@@ -11,7 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.report.words import NOTHING, percent
-from experiments.reproduce.cases import CASES, FEATURES, NO_STORAGE, ONE, ONE_FEED_IN, THREE, TWO
+from experiments.reproduce.cases import (
+    CASES,
+    FEATURES,
+    NO_STORAGE,
+    ONE,
+    ONE_FEED_IN,
+    THREE,
+    TWO,
+    case_system,
+)
 from experiments.reproduce.s2_findings import Findings, Values, attributed, values_of
 from experiments.reproduce.tables import Cell, Head, Table
 from experiments.statistics import Interval, mean_difference, ratio_interval
@@ -19,7 +28,6 @@ from mmg_env.layout import L
 
 Array = NDArray[np.float64]
 
-CURRENCY: Final = "CNY per day"
 STORAGE: Final = "storage"
 WORDS: Final = {
     "profit": "storage's net profit",
@@ -31,6 +39,21 @@ PAPER: Final = {"profit": "about +30 %", "houses": "about \u221275 %", "wear": "
 RISES: Final = {"profit": True, "houses": False, "wear": False}
 """The signs of that."""
 _LEAST: Final = 0.005  # currency per day below which a term is not listed
+
+
+def currency() -> str:
+    """Return what costs are in."""
+    return case_system({}).config.currency
+
+
+def per_day() -> str:
+    """Return the unit of costs that are a day's."""
+    return f"{currency()} per day"
+
+
+def houses() -> tuple[str, ...]:
+    """Return the houses' names."""
+    return case_system({}).members
 
 
 def values_by_case(findings: Findings) -> dict[str, Values]:
@@ -56,7 +79,7 @@ def headline(findings: Findings) -> Table:
     """Return the values by case, and their change beside what the paper says of its own."""
     found = values_by_case(findings)
     heads = (
-        Head("mean over the days", CURRENCY),
+        Head("mean over the days", per_day()),
         *(Head(name) for name in CASES),
         Head("case 1 to 3", "%, 95 % interval", 1),
         Head("with feed-in to 3", "%, 95 % interval", 1),
@@ -71,9 +94,21 @@ def headline(findings: Findings) -> Table:
             cells.append(NOTHING if empty else float(getattr(values, name).mean()))
         moved = change(findings, name)
         fed_in = change(findings, name, ONE_FEED_IN)
-        agrees = "yes" if (moved.value > 0.0) == RISES[name] else "no"
-        rows.append((*cells, _per_cent(moved), _per_cent(fed_in), PAPER[name], agrees))
+        same = agrees(moved, RISES[name])
+        rows.append((*cells, _per_cent(moved), _per_cent(fed_in), PAPER[name], same))
     return Table("headline", "The three values of the paper, by case", heads, tuple(rows))
+
+
+def agrees(moved: Interval, rises: bool) -> str:
+    """Return whether a change has a sign: yes, no, or open where its interval does not say."""
+    if not has_sign(moved):
+        return "open"
+    return "yes" if (moved.low > 0.0) == rises else "no"
+
+
+def has_sign(moved: Interval) -> bool:
+    """Return whether a change has an interval, and 0 is outside of it."""
+    return moved.low > 0.0 or moved.high < 0.0
 
 
 def _per_cent(interval: Interval) -> Interval:
@@ -85,13 +120,13 @@ def ranges(findings: Findings) -> Table:
     least, most = "least profit", "most profit"
     heads = (
         Head("case"),
-        Head("storage's net profit", CURRENCY, 1),
-        Head(least, CURRENCY, 1),
-        Head(most, CURRENCY, 1),
-        Head("houses' cost", CURRENCY, 1),
-        Head(f"with {least}", CURRENCY, 1),
-        Head(f"with {most}", CURRENCY, 1),
-        Head("proven gap", "CNY, of any day's plan", 4),
+        Head("storage's net profit", per_day(), 1),
+        Head(least, per_day(), 1),
+        Head(most, per_day(), 1),
+        Head("houses' cost", per_day(), 1),
+        Head(f"with {least}", per_day(), 1),
+        Head(f"with {most}", per_day(), 1),
+        Head("proven gap", f"{currency()}, of any day's plan", 4),
     )
     rows: list[tuple[Cell, ...]] = []
     for name, outcomes in findings.cases.items():
@@ -113,7 +148,7 @@ def combinations(findings: Findings) -> Table:
     names = list(FEATURES)
     heads = (
         *(Head(name.replace("_", " ")) for name in names),
-        *(Head(words, CURRENCY) for words in WORDS.values()),
+        *(Head(words, per_day()) for words in WORDS.values()),
     )
     rows: list[tuple[Cell, ...]] = []
     for features in sorted(
@@ -128,7 +163,7 @@ def combinations(findings: Findings) -> Table:
 def attribution(findings: Findings) -> Table:
     """Return what each feature is due of the change from none to all, with intervals over days."""
     due = attributed(findings)
-    heads = (Head("feature"), *(Head(words, CURRENCY, 1) for words in WORDS.values()))
+    heads = (Head("feature"), *(Head(words, per_day(), 1) for words in WORDS.values()))
     rows: list[tuple[Cell, ...]] = []
     for feature in FEATURES:
         shares = (due[name][feature] for name in WORDS)
@@ -142,11 +177,6 @@ def _mean(values: Array) -> Interval:
     return mean_difference(values, np.zeros_like(values), generator())
 
 
-def participants(findings: Findings) -> list[str]:
-    """Return who has a bill: the houses, and all together."""
-    return [f"CRH{k + 1}" for k in range(findings.middle.virtual_kwh.shape[1])]
-
-
 def mean_ledger(findings: Findings, case: str) -> Array:
     """Return the mean ledger of a case with a row for the storage, (members + 1, terms)."""
     ledger = np.mean([outcome.ledger for outcome in findings.cases[case]], axis=0)
@@ -158,9 +188,9 @@ def mean_ledger(findings: Findings, case: str) -> Array:
 def bills(findings: Findings) -> Table:
     """Return what each participant pays or earns, by ledger term and case."""
     ledgers = {case: mean_ledger(findings, case) for case in CASES}
-    heads = (Head("who"), Head("term"), *(Head(case, CURRENCY, 1) for case in CASES))
+    heads = (Head("who"), Head("term"), *(Head(case, per_day(), 1) for case in CASES))
     rows: list[tuple[Cell, ...]] = []
-    names = participants(findings)
+    names = houses()
     for place, who in [(len(names), STORAGE), *enumerate(names)]:
         for term in L:
             money = [float(ledger[place, term]) for ledger in ledgers.values()]
@@ -177,16 +207,41 @@ def verdict(findings: Findings) -> str:
 
 
 def _told(findings: Findings) -> Iterator[str]:
-    ends, first = mean_shared(findings, THREE), mean_shared(findings, ONE)[0]
-    open_ends = dict(zip(("profit", "houses"), (ends[1:] / first - 1.0).T, strict=True))
-    for name, words in WORDS.items():
-        moved = change(findings, name)
-        way = "rises" if moved.value > 0.0 else "falls"
-        text = f"the {words} {way} by {percent(abs(moved.value))} (the paper: {PAPER[name]}"
-        if name in open_ends:
-            low, high = sorted(open_ends[name])
-            text += f"; among equally cheap plans {_signed(low)} to {_signed(high)}"
+    first, last = mean_shared(findings, ONE), mean_shared(findings, THREE)
+    among = {
+        "profit": "among equally cheap plans",
+        "houses": "where the storage earns least or most in these plans",
+    }
+    for place, (name, words) in enumerate(WORDS.items()):
+        text = f"{_moved(words, change(findings, name))} (the paper: {PAPER[name]}"
+        if name in among:
+            low, high = changes_between(first[1:, place], last[1:, place])
+            text += f"; {among[name]} {_signed(low)} to {_signed(high)}"
         yield f"{text})"
+
+
+def _moved(words: str, moved: Interval) -> str:
+    """Return a change in words; whether it rises or falls only where its interval says so."""
+    if has_sign(moved):
+        way = "rises" if moved.low > 0.0 else "falls"
+        return f"the {words} {way} by {percent(abs(moved.value))}"
+    if not np.isfinite(moved.low):
+        return f"how the {words} changes is open, {_signed(moved.value)} without an interval"
+    bounds = f"{_signed(moved.low)} to {_signed(moved.high)}"
+    return f"how the {words} changes is open, {_signed(moved.value)} with an interval of {bounds}"
+
+
+def changes_between(first: Array, last: Array) -> tuple[float, float]:
+    """Return the least and the largest relative change from any of some values to any of others.
+
+    Args:
+        first: (values,) before; NaN is returned unless all are positive.
+        last: (values,) after.
+    """
+    if not (first > 0.0).all():
+        return np.nan, np.nan
+    changes = last[:, None] / first[None, :] - 1.0
+    return float(changes.min()), float(changes.max())
 
 
 def _signed(share: float) -> str:

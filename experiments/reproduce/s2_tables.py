@@ -10,18 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.report.words import NOTHING
-from experiments.reproduce.cases import THREE
+from experiments.reproduce.cases import RISK, THREE
 from experiments.reproduce.methods import BETAS
 from experiments.reproduce.s2_findings import Findings
 from experiments.reproduce.s2_money import (
-    CURRENCY,
     STORAGE,
     attribution,
     bills,
     combinations,
+    currency,
     generator,
     headline,
-    participants,
+    houses,
+    per_day,
     ranges,
 )
 from experiments.reproduce.tables import Cell, Head, Table
@@ -61,7 +62,7 @@ def shown_on_terminal(tables: Sequence[Table]) -> list[Table]:
 
 def schedule(findings: Findings) -> Table:
     """Return the shown day hour by hour."""
-    day, names = findings.middle, participants(findings)
+    day, names = findings.middle, houses()
     storage = day.flows[:, -1]
     heads = (
         Head("hour"),
@@ -107,9 +108,9 @@ def convergence(findings: Findings) -> Table:
         Head("method"),
         Head("rounds"),
         Head("time", "s", 1),
-        Head("lower bound", "CNY", 3),
-        Head("upper bound", "CNY", 3),
-        Head("optimum", "CNY, extensive form", 3),
+        Head("lower bound", currency(), 3),
+        Head("upper bound", currency(), 3),
+        Head("optimum", f"{currency()}, extensive form", 3),
         Head("gap", "relative", -1),
         Head("above the optimum", "relative", -1),
         Head("ended"),
@@ -158,8 +159,8 @@ def rounds(findings: Findings) -> Table:
         Head("method"),
         Head("round"),
         Head("time", "s", 3),
-        Head("lower bound", "CNY", 6),
-        Head("upper bound", "CNY", 6),
+        Head("lower bound", currency(), 6),
+        Head("upper bound", currency(), 6),
         Head("primal residual", "relative", -2),
         Head("dual residual", "relative", -2),
     )
@@ -177,8 +178,8 @@ def rounds(findings: Findings) -> Table:
 
 def prices(findings: Findings) -> Table:
     """Return transactive and posted prices by hour."""
-    found, unit = findings.negotiated, "CNY per kWh"
-    names = participants(findings)[: len(found.prices)]
+    found, unit = findings.negotiated, f"{currency()} per kWh"
+    names = houses()[: len(found.prices)]
     heads = (
         Head("hour"),
         *(Head(f"agreed {name}", unit, 3) for name in names),
@@ -191,9 +192,9 @@ def prices(findings: Findings) -> Table:
 
 def frontier(findings: Findings) -> Table:
     """Return mean and CVaR by the weight of CVaR, mean over the days."""
-    heads = (Head("beta", "", 1), Head("mean cost", CURRENCY, 2), Head("CVaR", CURRENCY, 2))
+    heads = (Head("beta", "", 1), Head("mean cost", per_day(), 2), Head("CVaR", per_day(), 2))
     points = mean_frontier(findings)
-    return Table("frontier", "Risk frontier, alpha .9", heads, _rows(points))
+    return Table("frontier", f"Risk frontier, alpha {RISK.alpha:g}", heads, _rows(points))
 
 
 def mean_frontier(findings: Findings) -> Array:
@@ -213,14 +214,8 @@ def mean_frontier(findings: Findings) -> Array:
 
 def knowledge(findings: Findings) -> Table:
     """Return what knowledge is worth, day by day and on average."""
-    heads = (
-        Head("day"),
-        Head("wait and see", "CNY", 2),
-        Head("stochastic plan", "CNY", 2),
-        Head("plan for the mean", "CNY", 2),
-        Head("VSS", "CNY", 2),
-        Head("EVPI", "CNY", 2),
-    )
+    titles = ("wait and see", "stochastic plan", "plan for the mean", "VSS", "EVPI")
+    heads = (Head("day"), *(Head(title, currency(), 2) for title in titles))
     rows = [
         (
             k.worth.wait_and_see,
@@ -253,9 +248,9 @@ def reality(findings: Findings) -> Table:
     promised, *_ = found.values()
     heads = (
         Head("way"),
-        Head("cost", "CNY per day", 1),
-        Head("above the promise", "CNY per day, 95 % interval", 1),
-        Head("below open loop", "CNY per day, 95 % interval", 1),
+        Head("cost", per_day(), 1),
+        Head("above the promise", f"{per_day()}, 95 % interval", 1),
+        Head("below open loop", f"{per_day()}, 95 % interval", 1),
     )
     rows = [
         (
