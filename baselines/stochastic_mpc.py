@@ -256,15 +256,14 @@ class Hour:
         shared = np.isin(pairs.first[:, 0], self._shared) & np.isin(
             pairs.second[:, 0], self._shared
         )
-        padded = np.append(place, -1)  # the last for none
-        placed = Pairs(
-            padded[pairs.first[shared]],
-            padded[pairs.second[shared]],
+        own = Pairs(
+            pairs.first[shared],
+            pairs.second[shared],
             pairs.first_max[shared],
             pairs.second_max[shared],
             pairs.group[shared],
         )
-        return place[commitments(compiled, window.hour, 1)], placed
+        return place[commitments(compiled, window.hour, 1)], own.placed(place)
 
     def _master(self, probability: Array, risk: Risk) -> tuple[Programme, Integers]:
         """Return the programme of what is shared, with a theta per scenario."""

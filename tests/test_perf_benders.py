@@ -16,17 +16,18 @@ from mmg_env.system import load_system
 
 @pytest.fixture
 def coarse(monkeypatch):
-    """Let days have four steps."""
+    """Let days have four steps, and kinds of cuts all the time that they take."""
     load = load_system
     monkeypatch.setattr(perf_benders, "load_system", lambda name: load(name, {"dt_h": 6.0}))
     monkeypatch.setattr(perf_benders, "GROWTH", (1, 2, 4))
     monkeypatch.setattr(perf_benders, "MANY", 2)
+    monkeypatch.setattr(perf_benders, "COMPARED_S", np.inf)
     monkeypatch.setattr(perf_planning, "REPEATS", 1)
 
 
 @pytest.mark.usefixtures("coarse")
 def test_it_prints_and_writes_all_ways_and_they_agree(tmp_path, capsys):
-    perf.benders(scenarios=2, most=2, limit_s=20.0, out=tmp_path / "found.csv")
+    perf.benders(scenarios=2, most=2, limit_s=np.inf, out=tmp_path / "found.csv")
     out = capsys.readouterr().out
     for words in (
         "mpi-sppy / hour",
@@ -63,7 +64,7 @@ def test_without_mpi_sppy_it_says_how_to_get_it(monkeypatch, capsys):
         return ordinary(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    perf.benders(scenarios=1, most=1, limit_s=10.0, out=None)
+    perf.benders(scenarios=1, most=1, limit_s=np.inf, out=None)
     out = capsys.readouterr().out
     assert 'mpi-sppy is not installed: pip install ".[oracles]" from a checkout' in out
     assert "too few closed to say how its seconds grow" in out

@@ -45,8 +45,8 @@ def test_a_gap_is_relative_to_the_cost():
 @pytest.mark.parametrize("risk", [NEUTRAL, Risk()])
 def test_all_ways_find_the_same(given, risk):
     best = grown(given, risk).upper
-    rows = [from_nothing(given, risk, 60.0, best), by_cuts(given, "hour", risk, 60.0, best)]
-    rows.append(by_cuts(given, "single", risk, 60.0, least_by_party(given, risk)))
+    rows = [from_nothing(given, risk, np.inf, best), by_cuts(given, "hour", risk, np.inf, best)]
+    rows.append(by_cuts(given, "single", risk, np.inf, least_by_party(given, risk)))
     assert [row.method for row in rows] == ["extensive form", "hour", "single"]
     for row in rows[:2]:
         assert abs(row.off) <= 2.0 * GAP
