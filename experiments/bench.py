@@ -69,7 +69,7 @@ class BenchmarkConfig(Model):
 
 
 def bench(  # noqa: PLR0913 - one parameter per option of the command
-    config: Annotated[str, typer.Option(help="default, smoke, scenarios, agents, full, or a file.")] = DEFAULT,
+    config: Annotated[str, typer.Option(help="A name in configs/benchmarks, or a file.")] = DEFAULT,
     suite: Annotated[str | None, typer.Option(help="Suite or system: a name, or a file.")] = None,
     split: Annotated[str | None, typer.Option(help="train, val, test or shift.")] = None,
     episodes: Annotated[int | None, typer.Option(min=1, help="Number of episodes.")] = None,
