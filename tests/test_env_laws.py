@@ -235,7 +235,18 @@ class Late:
         return (self.policy if plays else self.idle).act(observation, info)
 
 
-PLAYED = [(name, case) for case in CASES for name in playable(CASES[case]()[0])]
+# Slow cases, in which planners differ in nothing that they see.
+ONE_OF_A_KIND = {
+    ("cvar", "quarter hours"),
+    ("cvar", "community_real"),
+    ("benders", "quarter hours"),
+}
+PLAYED = [
+    (name, case)
+    for case in CASES
+    for name in playable(CASES[case]()[0])
+    if (name, case) not in ONE_OF_A_KIND
+]
 
 
 @pytest.mark.parametrize(("name", "case"), PLAYED)
