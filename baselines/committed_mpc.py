@@ -19,8 +19,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.compact_benders import benders
-from baselines.cuts import HALFWAY, Separation
+from baselines.compact_benders import benders, separation_for
 from baselines.day_ahead import DayAhead, day_ahead, with_risk
 from baselines.division import Kind
 from baselines.extensive_form import committed
@@ -40,7 +39,6 @@ Integers = NDArray[np.int64]
 SCENARIOS: Final = 10
 # By rounds alone: what is committed must not depend on how fast a machine is.
 STOP: Final = Stop(gap=1e-3, iterations=100, time_s=np.inf)
-ALL_THE_WAY: Final = Separation(1.0)
 
 
 def kind_for(system: System) -> Kind | None:
@@ -94,8 +92,7 @@ def _by_cuts(
     problem: DayAhead, kind: Kind, risk: Risk, stop: Stop, columns: Integers
 ) -> Array | None:
     """Return some merged columns of the plan that cuts find, or None where bounds have not met."""
-    separation = ALL_THE_WAY if kind == "hour" else HALFWAY
-    closed, _, split = benders(problem, kind, risk, stop, separation)
+    closed, _, split = benders(problem, kind, risk, stop, separation_for(kind))
     if not closed.within(stop.gap):
         return None
     return np.asarray(closed.x[np.searchsorted(split.parts.columns, columns)])

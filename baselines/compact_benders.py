@@ -49,6 +49,7 @@ from mmg_env.errors import InputError
 Array = NDArray[np.float64]
 
 STOP: Final = Stop(gap=1e-6, iterations=300, time_s=np.inf)
+ALL_THE_WAY: Final = Separation(1.0)
 
 
 class Operator:
@@ -129,6 +130,11 @@ class Operator:
         ]
         values = np.concatenate([offer.values for offer in offers])
         return Cuts(values, sparse.vstack(slopes, format="csr"))
+
+
+def separation_for(kind: Kind) -> Separation:
+    """Return where cuts of a kind are best taken: the more there are, the less they jump about."""
+    return ALL_THE_WAY if kind == "hour" else HALFWAY
 
 
 def benders(

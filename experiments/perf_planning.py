@@ -16,8 +16,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 
-from baselines.compact_benders import benders
-from baselines.cuts import HALFWAY, Separation
+from baselines.compact_benders import benders, separation_for
 from baselines.day_ahead import day_ahead, with_risk
 from baselines.deterministic import first_state
 from baselines.division import Kind
@@ -150,7 +149,7 @@ def grown(given: Given, risk: Risk) -> Row:
 def by_cuts(given: Given, kind: Kind, risk: Risk, limit_s: float, best: float) -> Row:
     """Measure compact Benders."""
     build_s, problem = timed(lambda: day_ahead(*given))
-    separation = Separation(1.0) if kind == "hour" else HALFWAY
+    separation = separation_for(kind)
     stop = Stop(GAP, ROUNDS, limit_s)
     row = given.row(risk, kind, build_s)
     try:

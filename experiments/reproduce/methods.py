@@ -13,8 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.compact_benders import benders
-from baselines.cuts import HALFWAY, Separation
+from baselines.compact_benders import benders, separation_for
 from baselines.day_ahead import with_risk
 from baselines.division import Kind
 from baselines.exchange_admm import exchange, posted_prices
@@ -116,7 +115,7 @@ def converge(kind: Kind, day: int, scenarios: int, rounds: int, time_s: float) -
         time_s: longest time, s.
     """
     problem = problem_of(case_system({}), day, scenarios)
-    separation = Separation(1.0) if kind == "hour" else HALFWAY
+    separation = separation_for(kind)
     found, _, _ = benders(problem, kind, RISK, Stop(GAP, rounds, time_s), separation)
     optimum = with_risk(problem, RISK, by_party=kind == "single").solve().objective
     return Convergence(kind, found.trace, optimum)
