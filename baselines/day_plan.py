@@ -23,14 +23,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from baselines.branching import Search
-from baselines.compiled import Numbers
 from baselines.day_ahead import DayAhead
 from baselines.exclusivity import Pairs, find_pairs
 from baselines.extensive_form import committed
 from baselines.highs import MIP_GAP, SolverError
 from baselines.mpc import rent
 from baselines.plans import Values, make_plan, settle
-from baselines.programme import Programme, lengthened
+from baselines.programme import Programme, held, lengthened
 from baselines.solution import Plan
 from mmg_env.kernel import N_ACTION
 from mmg_env.layout import A
@@ -185,21 +184,16 @@ def plans_of(problem: DayAhead, x: Array) -> tuple[Plan, ...]:
         problem: the day's problem.
         x: (columns,) a solution in which no device runs both ways at once.
     """
-    shared = committed(problem.compiled, problem.system)
+    shared = np.flatnonzero(committed(problem.compiled, problem.system))
     plans = []
     for s, (block, rows) in enumerate(zip(problem.blocks, problem.rows, strict=True)):
         own = problem.form.of_scenario(x, s).copy()
-        numbers = _firm(block, own, shared)
+        # What is committed stays, so that no scenario settles on a nomination of its own.
+        numbers = held(block, shared, own[shared])
         values = Values(problem.compiled, own)
         settle(problem.system, numbers, values, rows)
         plans.append(make_plan(problem.system, numbers, values, rows))
     return tuple(_rented(problem.system, plans))
-
-
-def _firm(block: Numbers, x: Array, shared: NDArray[np.bool_]) -> Numbers:
-    """Fix what is committed, so that no scenario settles on a nomination of its own."""
-    lower, upper = np.where(shared, x, block.lower), np.where(shared, x, block.upper)
-    return replace(block, lower=lower, upper=upper)
 
 
 def _rented(system: System, plans: list[Plan]) -> list[Plan]:

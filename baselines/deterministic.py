@@ -8,7 +8,7 @@ search closes most of the rest, and HiGHS' own MILP search takes what is left.
 Source: docs/model.md sections 2 and 10.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 import numpy as np
@@ -28,6 +28,7 @@ from baselines.window import window_data
 from mmg_env.episode import Episode, check_fits
 from mmg_env.kernel import reset_state
 from mmg_env.layout import P, W
+from mmg_env.public import PublicInfo
 from mmg_env.state import State
 from mmg_env.system import System
 
@@ -100,6 +101,12 @@ def first_state(system: System) -> State:
     row = np.empty(system.state_size)
     reset_state(system.physics, row)
     return State(system, row)
+
+
+def first_public(system: System, episode: Episode) -> PublicInfo:
+    """Return what a policy is told as an episode begins."""
+    past = partial(episode.until, 0)
+    return PublicInfo(system, 0, first_state(system), episode.forecast(0), past)
 
 
 def solve_exactly(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from baselines.day_ahead import DayAhead
 from baselines.extensive_form import ExtensiveForm, committed, two_stage
 from baselines.highs import Answer, InfeasibleError, Solver
-from baselines.programme import Programme
+from baselines.programme import Programme, held
 from baselines.risk import NEUTRAL, Risk, weigh
 from mmg_env.errors import InputError
 
@@ -152,9 +152,7 @@ def _alone(problem: DayAhead, before: _Stage, count: int) -> Iterator[_Alone]:
     x = before.answer.x[before.form.column[0, shared]]
     solver = Solver(problem.compiled, {"presolve": "off"})
     for numbers in problem.blocks[len(before.form.column) : count]:
-        solver.load(numbers)
-        within = np.clip(x, numbers.lower[shared], numbers.upper[shared])
-        solver.set_bounds(shared, within, within)
+        solver.load(held(numbers, shared, x))
         cost = solver.solve_lp().objective
         yield _Alone(cost, *_statuses(solver))
 

@@ -73,6 +73,19 @@ def numbers_of(
     return Numbers(lower, upper, row_lower, row_upper, cost, offset, nothing, nothing)
 
 
+def held(numbers: Numbers, columns: Integers, values: Array) -> Numbers:
+    """Return numbers in which some columns are fixed, within their bounds.
+
+    Args:
+        numbers: of a model or a programme.
+        columns: (fixed,) which columns.
+        values: (fixed,) a solver's, which may leave bounds by rounding.
+    """
+    lower, upper = numbers.lower.copy(), numbers.upper.copy()
+    lower[columns] = upper[columns] = np.clip(values, lower[columns], upper[columns])
+    return replace(numbers, lower=lower, upper=upper)
+
+
 def widened(programme: Programme, lower: Array, upper: Array, cost: Array) -> Programme:
     """Return a programme with more columns, which stand in no row yet.
 

@@ -27,7 +27,7 @@ from baselines.day_ahead import DayAhead, day_ahead, scenario_numbers
 from baselines.extensive_form import committed
 from baselines.growing_form import solve_growing
 from baselines.highs import Solver
-from baselines.programme import Programme
+from baselines.programme import Programme, held
 from baselines.risk import NEUTRAL, Risk
 from mmg_env.public import PublicInfo
 from mmg_env.series import Scenarios
@@ -122,13 +122,7 @@ def costs_after(problem: DayAhead, blocks: Sequence[Numbers], x: Array) -> Array
         SolverError: HiGHS proved no optimum.
     """
     shared = np.flatnonzero(committed(problem.compiled, problem.system))
-    firm = []
-    for numbers in blocks:
-        lower, upper = numbers.lower.copy(), numbers.upper.copy()
-        # The solver leaves bounds by rounding.
-        lower[shared] = upper[shared] = np.clip(x[shared], lower[shared], upper[shared])
-        firm.append(replace(numbers, lower=lower, upper=upper))
-    return _costs(problem, firm)
+    return _costs(problem, [held(numbers, shared, x[shared]) for numbers in blocks])
 
 
 def _costs(problem: DayAhead, blocks: Sequence[Numbers]) -> Array:
@@ -150,11 +144,8 @@ def committed_to(problem: DayAhead, x: Array) -> Programme:
     """
     form = problem.form
     shared = np.flatnonzero(committed(problem.compiled, problem.system))
-    at = form.column[0, shared]
-    lower, upper = form.lower.copy(), form.upper.copy()
-    # The solver leaves bounds by rounding.
-    lower[at] = upper[at] = np.clip(x[shared], form.lower[at], form.upper[at])
-    return Programme(form.name, form.matrix, replace(form.numbers, lower=lower, upper=upper))
+    numbers = held(form.numbers, form.column[0, shared], x[shared])
+    return Programme(form.name, form.matrix, numbers)
 
 
 def frontier(problem: DayAhead, betas: Sequence[float], alpha: float = 0.9) -> list[Point]:

@@ -9,7 +9,6 @@ Source: our choice.
 """
 
 from collections.abc import Callable
-from functools import partial
 from statistics import median
 from time import perf_counter
 from typing import Final, NamedTuple, TypeVar
@@ -18,7 +17,7 @@ import numpy as np
 
 from baselines.compact_benders import benders, separation_for
 from baselines.day_ahead import day_ahead, with_risk
-from baselines.deterministic import first_state
+from baselines.deterministic import first_public
 from baselines.division import Kind
 from baselines.extensive_form import committed
 from baselines.growing_form import solve_growing
@@ -113,10 +112,9 @@ class Given(NamedTuple):
 
 def futures(system: System, count: int) -> Given:
     """Return what is known as the first test episode begins, and scenarios of what may come."""
-    episode = sample_episode(system, "test", 0)
-    forecast, past = episode.forecast(0), partial(episode.until, 0)
-    drawn = draw(system, forecast, count, stream(system.name, "test", 0, "perf benders"))
-    return Given(PublicInfo(system, 0, first_state(system), forecast, past), drawn)
+    public = first_public(system, sample_episode(system, "test", 0))
+    rng = stream(system.name, "test", 0, "perf benders")
+    return Given(public, draw(system, public.forecast, count, rng))
 
 
 def from_nothing(given: Given, risk: Risk, limit_s: float, best: float) -> Row:

@@ -20,7 +20,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from baselines.deterministic import first_state
+from baselines.deterministic import first_public
 from baselines.scenarios import draw
 from baselines.value_of_information import Worth
 from baselines.value_of_information import worth as worth_of_day
@@ -37,7 +37,6 @@ from experiments.report.worth import (
     worth_rows,
 )
 from mmg_env.errors import InputError
-from mmg_env.public import PublicInfo
 from mmg_env.sources.random import stream
 from mmg_env.splits import sample_episode
 from mmg_env.system import System, load_system
@@ -170,14 +169,12 @@ def judge(study: Study, workers: int | None) -> Found:
 def worth_of_episode(source: str, split: str, index: int, scenarios: int, others: int) -> Worth:
     """Return what plans promise for the first day of one episode."""
     system = load_system(source)
-    episode = sample_episode(system, split, index)
-    forecast, past = episode.forecast(0), partial(episode.until, 0)
+    public = first_public(system, sample_episode(system, split, index))
     # Streams of their own: what is drawn here is no part of the episode.
     drawn, judging = (
-        draw(system, forecast, count, stream(system.name, split, index, name))
+        draw(system, public.forecast, count, stream(system.name, split, index, name))
         for name, count in (("worth", scenarios), ("worth, others", others))
     )
-    public = PublicInfo(system, 0, first_state(system), forecast, past)
     return worth_of_day(public, drawn, judging)
 
 

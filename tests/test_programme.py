@@ -11,7 +11,7 @@ from baselines.day_ahead import scenario_numbers
 from baselines.deterministic import first_state
 from baselines.extensive_form import committed, deciding_step, extensive_form, two_stage
 from baselines.highs import InfeasibleError
-from baselines.programme import Programme, lengthened, numbers_of, widened
+from baselines.programme import Programme, held, lengthened, numbers_of, widened
 from baselines.rolling_horizon import window_at
 from baselines.scenarios import draw
 from mmg_env import load_system, sample_episode
@@ -26,6 +26,15 @@ def corner():
         np.zeros(2), np.array([3.0, 5.0]), np.array([4.0]), np.array([INF]), np.array([2.0, 3.0]), 7
     )
     return Programme("corner", sparse.csr_array(np.ones((1, 2))), numbers)
+
+
+def test_held_columns_stay_where_they_are_put_but_within_their_bounds():
+    numbers = corner().numbers
+    found = held(numbers, np.array([1, 0]), np.array([2.0, 3.0 + 1e-9]))
+    assert found.lower.tolist() == found.upper.tolist() == [3.0, 2.0]
+    assert numbers.lower.tolist() == [0.0, 0.0]
+    answer = Programme("held", corner().matrix, found).solve()
+    assert answer.objective == pytest.approx(2.0 * 3.0 + 3.0 * 2.0 + 7.0)
 
 
 def test_it_is_solved_with_its_constant():

@@ -15,7 +15,7 @@ a case switches is our choice.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import product
 from typing import Any, Final, NamedTuple
 
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from baselines.day_ahead import DayAhead, day_ahead, with_risk
 from baselines.day_plan import DayPlan, least_exchange, plans_of, solve_day
-from baselines.deterministic import first_state
+from baselines.deterministic import first_public
 from baselines.risk import Risk
 from baselines.scenarios import draw
 from baselines.solution import Plan
@@ -117,9 +117,7 @@ def case_system(overrides: Mapping[str, Any]) -> System:
 
 def known(system: System, day: int) -> PublicInfo:
     """Return what is known when a test day begins."""
-    episode = sample_episode(system, SPLIT, day)
-    past = partial(episode.until, 0)
-    return PublicInfo(system, 0, first_state(system), episode.forecast(0), past)
+    return first_public(system, sample_episode(system, SPLIT, day))
 
 
 def futures(public: PublicInfo, day: int, count: int) -> Scenarios:
