@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from baselines.compiled import Compiled, Numbers
+from baselines.compiled import Compiled, Numbers, Sparse
 from baselines.highs import Solver
 
 Array = NDArray[np.float64]
@@ -123,13 +123,32 @@ def _most(numbers: Numbers, columns: Integers) -> Array:
 
 def forbid(solver: Solver, pairs: Pairs, chosen: Integers) -> Integers:
     """Add a binary per chosen pair to the model; return their columns."""
-    count, width = len(chosen), solver.columns
-    at = np.arange(width, width + count)
-    first = _sum(pairs.first[chosen], at, -pairs.first_max[chosen])
-    second = _sum(pairs.second[chosen], at, pairs.second_max[chosen])
-    matrix = sparse.vstack([first, second], format="csr")
-    upper = np.concatenate([np.zeros(count), pairs.second_max[chosen]])
+    some = replace(
+        pairs,
+        first=pairs.first[chosen],
+        second=pairs.second[chosen],
+        first_max=pairs.first_max[chosen],
+        second_max=pairs.second_max[chosen],
+        group=pairs.group[chosen],
+    )
+    matrix, upper = one_way(some, solver.columns)
+    count = len(chosen)
     return solver.add(np.ones(count), np.full(2 * count, -np.inf), upper, matrix)
+
+
+def one_way(pairs: Pairs, width: int) -> tuple[Sparse, Array]:
+    """Return rows that let a binary per pair decide which side may be used, and their upper sides.
+
+    Args:
+        pairs: in a model.
+        width: its columns; the binaries stand behind them.
+    """
+    count = len(pairs.first)
+    at = np.arange(width, width + count)
+    first = _sum(pairs.first, at, -pairs.first_max)
+    second = _sum(pairs.second, at, pairs.second_max)
+    upper = np.concatenate([np.zeros(count), pairs.second_max])
+    return sparse.vstack([first, second], format="csr"), upper
 
 
 def _sum(columns: Integers, binary: Integers, factor: Array) -> sparse.csr_array:

@@ -37,6 +37,7 @@ NO_SOLUTION: Final = (
     highspy.HighsModelStatus.kInfeasible,
     highspy.HighsModelStatus.kUnboundedOrInfeasible,
 )
+FEASIBLE: Final = int(highspy.SolutionStatus.kSolutionStatusFeasible)
 # The last basis can lead into numerical trouble from which a start without one is free.
 UNSETTLED: Final = (highspy.HighsModelStatus.kUnknown, highspy.HighsModelStatus.kSolveError)
 
@@ -155,14 +156,22 @@ class Solver:
         at = np.asarray(rows, dtype=np.int32)
         self._check(self._highs.changeRowsBounds(len(at), at, lower, upper), "sides")
 
-    def add(self, upper: Array, row_lower: Array, row_upper: Array, matrix: Any) -> Integers:
-        """Add columns in [0, upper] without cost, and rows over old and new columns.
+    def add(
+        self,
+        upper: Array,
+        row_lower: Array,
+        row_upper: Array,
+        matrix: Any,
+        lower: Array | None = None,
+    ) -> Integers:
+        """Add columns without cost, and rows over old and new columns.
 
         Args:
             upper: (new columns,).
             row_lower: (new rows,).
             row_upper: (new rows,).
             matrix: (new rows, all columns) sparse.
+            lower: (new columns,); 0 unless stated.
 
         Returns:
             Numbers of the new columns.
@@ -171,9 +180,10 @@ class Solver:
         none = np.zeros(0, dtype=np.int32)
         count = len(upper)
         zero = np.zeros(count)
+        low = zero if lower is None else lower
         empty = np.zeros(count, dtype=np.int32)
         h = self._highs
-        self._check(h.addCols(count, zero, zero, upper, 0, empty, none, np.zeros(0)), "columns")
+        self._check(h.addCols(count, zero, low, upper, 0, empty, none, np.zeros(0)), "columns")
         rows = sparse.csr_array(matrix)
         self._check(
             h.addRows(
@@ -219,6 +229,28 @@ class Solver:
         none = np.zeros(0)
         return Answer(x, info.objective_function_value, info.mip_dual_bound, none, none)
 
+    def search_mip(self, integers: Integers, gap: float, limit_s: float) -> Answer:
+        """Solve with some columns integer for a limited time; return what is proven by then.
+
+        Returns:
+            The best solution, without columns and at infinite cost if none was found, and the bound.
+
+        Raises:
+            SolverError: the status is neither optimal nor that time is over.
+        """
+        self._set_integers(np.asarray(integers, dtype=np.int32))
+        self.set_option("mip_rel_gap", gap)
+        try:
+            self._run(limit_s)
+        except SolverError:
+            if self._highs.getModelStatus() != highspy.HighsModelStatus.kTimeLimit:
+                raise
+        info = self._highs.getInfo()
+        found = info.objective_function_value if info.primal_solution_status == FEASIBLE else np.inf
+        x = self._highs.getSolution().col_value if np.isfinite(found) else []
+        none = np.zeros(0)
+        return Answer(np.array(x), found, info.mip_dual_bound, none, none)
+
     def continuous(self) -> None:
         """Declare every column continuous."""
         self._set_integers(np.zeros(0, dtype=np.int32))
@@ -251,9 +283,10 @@ class Solver:
             self._check(h.changeColsIntegrality(len(columns), columns, integer), "integers")
         self._integers = columns
 
-    def _run(self) -> None:
+    def _run(self, limit_s: float | None = None) -> None:
         """Solve; the time limit of HiGHS counts from the object's making."""
-        self.set_option("time_limit", self._highs.getRunTime() + self._limit_s)
+        limit_s = self._limit_s if limit_s is None else limit_s
+        self.set_option("time_limit", self._highs.getRunTime() + limit_s)
         self._highs.run()
         if self._highs.getModelStatus() in UNSETTLED:
             self._highs.clearSolver()

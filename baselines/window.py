@@ -68,8 +68,8 @@ def series_data(system: System, rows: Array) -> dict[str, Array]:
         "renewable_kw": (rows[:, :members] + rows[:, members : 2 * members]).T,
         "load_kw": rows[:, 2 * members : 3 * members].T,
         "heat_kw": rows[:, 3 * members : 4 * members].T,
-        "import_max_kw": up * _link_limit(system, P.import_kw)[:, None],
-        "export_max_kw": up * _link_limit(system, P.export_kw)[:, None],
+        "import_max_kw": up * link_limit(system, P.import_kw)[:, None],
+        "export_max_kw": up * link_limit(system, P.export_kw)[:, None],
         "price_buy": shared[:, X.price_buy],
         "price_sell": shared[:, X.price_sell],
         "ces_buy": shared[:, X.ces_buy],
@@ -93,8 +93,8 @@ def series_data(system: System, rows: Array) -> dict[str, Array]:
     return data
 
 
-def _link_limit(system: System, column: P) -> Array:
-    """Return grid limits (participants,); for "none" the most that can ever flow."""
+def link_limit(system: System, column: P) -> Array:
+    """Return grid limits, (participants,), kW; for "none" the most that can ever flow."""
     limit = system.column(column).copy()
     if system.has_ces and limit[-1] >= UNLIMITED_KW:
         eta = system.physics.world[W.eta_converter] * (1.0 - system.physics.world[W.pool_loss])

@@ -103,6 +103,27 @@ def sample(system: System, split: str, index: int) -> Episode:
     return assemble_episode(system, (system.name, split, index), start, model, belief, truth)
 
 
+def typical_days(system: System, season: int) -> Array:
+    """Return the expected day of a season in each typical day, all members having the same one.
+
+    Args:
+        system: one of this source.
+        season: 0 (spring) to 3 (winter).
+
+    Returns:
+        (typical days, steps of an episode and of the forecast's leads, columns).
+    """
+    probabilities = scene_probabilities(system)
+    means = probabilities @ SCENES
+    return np.array([_center(system, SEASONS[season] * scene / means) for scene in SCENES])
+
+
+def scene_probabilities(system: System) -> Array:
+    """Return each member's probability of each typical day, (members, typical days)."""
+    source = _source(system)
+    return np.array([_probabilities(source, name) for name in system.members])
+
+
 def _carried_over(system: System, split: str, index: int, rows: int) -> Array:
     """Return what the hour before the episode still says about its hours, (rows, columns).
 

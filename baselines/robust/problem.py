@@ -1,0 +1,113 @@
+"""A robust problem in matrices, and what its recourse answers.
+
+Source: our choice.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from baselines.compiled import Sparse
+from baselines.highs import Answer
+from baselines.programme import Programme
+from baselines.robust.sets import UncertaintySet
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """One programme, and what may deviate in it.
+
+    Attributes:
+        programme: first stage and recourse; its sides as expected.
+        push: (rows, moves) by how much a move in full shifts both sides of each row.
+        uncertain: the set of moves.
+        least: (moves,) no move raises the optimal cost by less than this, in currency per full move.
+        most: (moves,) nor by more.
+    """
+
+    programme: Programme
+    push: Sparse
+    uncertain: UncertaintySet
+    least: Array
+    most: Array
+
+
+@dataclass(frozen=True, eq=False)
+class RobustProblem:
+    """Scenes that share their first stage.
+
+    Attributes:
+        scenes: their programmes have the same columns in the same order for the first stage.
+        probability: (scenes,).
+        first: (decisions,) columns that are decided before anything deviates, in every scene.
+        whole: columns of the first stage that are 0 or 1.
+        recourse_whole: columns of the recourse that are 0 or 1.
+        reach: how far probability may be moved, in moves in full per scene on average; None where
+            each scene is met by the worst of its set.
+    """
+
+    scenes: tuple[Scene, ...]
+    probability: Array
+    first: Integers
+    whole: Integers
+    recourse_whole: Integers
+    reach: float | None = None
+
+
+def recourse_columns(problem: RobustProblem, scene: int) -> Integers:
+    """Return the columns of a scene that are decided after the moves, (columns,)."""
+    own = np.ones(len(problem.scenes[scene].programme.lower), dtype=np.bool_)
+    own[problem.first] = False
+    return np.flatnonzero(own)
+
+
+class Recourse:
+    """One scene whose first stage is given: what it costs, and what a move would change.
+
+    The solver keeps its basis from one answer to the next.
+    """
+
+    def __init__(self, scene: Scene, first: Integers) -> None:
+        """Load a scene."""
+        self._scene = scene
+        self._first = first
+        self._rows = np.unique(scene.push.tocoo().row).astype(np.int64)
+        self._solver = scene.programme.solver()
+
+    def decide(self, x: Array) -> None:
+        """Fix the first stage, (decisions,)."""
+        lower = self._scene.programme.lower[self._first]
+        upper = self._scene.programme.upper[self._first]
+        # A solver's numbers leave bounds by rounding.
+        fixed = np.clip(x, lower, upper)
+        self._solver.set_bounds(self._first, fixed, fixed)
+
+    def answer(self, z: Array, whole: Integers | None = None) -> Answer:
+        """Return the cheapest recourse to some moves.
+
+        Args:
+            z: (moves,).
+            whole: recourse columns that are 0 or 1; none for the linear recourse, whose answer has
+                duals.
+
+        Raises:
+            SolverError: HiGHS proved no optimum.
+        """
+        shift = np.asarray(self._scene.push @ z)[self._rows]
+        programme = self._scene.programme
+        self._solver.set_sides(
+            self._rows,
+            programme.row_lower[self._rows] + shift,
+            programme.row_upper[self._rows] + shift,
+        )
+        if whole is not None and len(whole):
+            return self._solver.solve_mip(whole)
+        return self._solver.solve_lp()
+
+    def gain(self, answer: Answer) -> Array:
+        """Return what each move in full would add to a linear recourse's cost at first, (moves,)."""
+        return np.asarray(self._scene.push.T @ answer.row_dual)
