@@ -3,19 +3,20 @@
 An adversary returns moves z, what they cost, and a bound that no moves exceed, or None where it
 proves nothing. Three of them:
 
-- `Alternating`: with z fixed the recourse has duals; with these fixed the best z is the one whose moves
-  gain most; and so on until z stays, from several starts. A local optimum: **never** a bound.
-- `Exact`: the recourse's dual with z as binaries. Its only products are those of a move and of what
-  that move gains, which lies within known ranges, so linear rows say them exactly (McCormick).
+- `Alternating`: with z fixed the recourse has duals; with these fixed the best z is the one whose
+  moves gain most; and so on until z stays, from several starts. A local optimum: **never** a bound.
+- `Exact`: the recourse's dual with z as binaries (`duality.py`), searched to a gap.
 - `Vertices`: every vertex of a small set.
 
-The recourse is linear here; `nested` meets binary recourse. Its cost is convex in z, so the worst z
-of a set with whole budgets is a whole one. Where probability is moved, a move in full costs `price`.
+Linear recourse costs an amount that is convex in z, so the worst z of a set with whole budgets is a
+whole one. Where the recourse has binaries, `nested.py` proves. Where probability is moved, a move in
+full costs `price`.
 
-Source: the alternation is Bian & Ji's (2025) "AOP"; McCormick 1976; duality as in Zeng & Zhao 2013.
+Source: the alternation is Bian & Ji's (2025) "AOP"; duality as in Zeng & Zhao 2013.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -24,7 +25,8 @@ from scipy import sparse
 
 from baselines.highs import Solver
 from baselines.programme import Programme, numbers_of
-from baselines.robust.problem import Recourse, RobustProblem, Scene, recourse_columns
+from baselines.robust.duality import SEARCHING, Dual
+from baselines.robust.problem import Recourse, RobustProblem, Scene
 from mmg_env.errors import InputError
 
 Array = NDArray[np.float64]
@@ -54,16 +56,26 @@ class Adversary(Protocol):
         """Return a scene's worst case of a first stage, (decisions,)."""
 
 
+def check_whole(problem: RobustProblem) -> None:
+    """Refuse sets whose worst case need not be a vertex, because the recourse has binaries."""
+    if len(problem.recourse_whole) and not all(s.uncertain.whole for s in problem.scenes):
+        raise InputError(
+            "the recourse has binaries, so the worst of a continuous set can lie inside it; "
+            "make the set whole"
+        )
+
+
 class Alternating:
     """Moves and duals in turn."""
 
     def __init__(self, problem: RobustProblem, starts: int = 6) -> None:
         """Take a problem, and the number of starts.
 
-        The starts are no moves, the last worst case, the moves that could cost most, and random ones.
+        The starts are the last worst case, the moves that could cost most, and random ones.
         """
         self._scenes = problem.scenes
         self._recourse = [Recourse(scene, problem.first) for scene in problem.scenes]
+        self._whole = problem.recourse_whole
         self._last = [np.zeros(len(scene.least)) for scene in problem.scenes]
         self._starts = starts
         self._rng = [np.random.default_rng(s) for s in range(len(problem.scenes))]
@@ -88,15 +100,13 @@ class Alternating:
     def _climb(self, scene: int, z: Array, price: float) -> Found:
         """Alternate from some moves until they stay."""
         recourse, uncertain = self._recourse[scene], self._scenes[scene].uncertain
-        value = -np.inf
         for _ in range(ROUNDS):
             answer = recourse.answer(z)
-            value = answer.objective - price * z.sum()
             better = uncertain.best(recourse.gain(answer) - price)
             if np.array_equal(better, z):
                 break
             z = better
-        return Found(z, value, None)
+        return Found(z, recourse.answer(z, self._whole).objective - price * z.sum(), None)
 
 
 class Exact:
@@ -111,126 +121,80 @@ class Exact:
             limit_s: longest search in one scene, s; then the bound is what is proven by then.
 
         Raises:
-            InputError: a budget is no whole number.
+            InputError: a budget is no whole number, or the recourse has binaries.
         """
+        if len(problem.recourse_whole):
+            raise InputError("the recourse has binaries; the search for its worst case is nested")
         for scene in problem.scenes:
             budget = scene.uncertain.budget
             if not scene.uncertain.whole and (budget != np.floor(budget)).any():
                 raise InputError(f"budget: it is {budget}; the exact search needs whole numbers")
         self._problem = problem
-        self._duals = [_Dual(scene, problem, s) for s, scene in enumerate(problem.scenes)]
+        self._searches = [_Search(scene, problem.first) for scene in problem.scenes]
         self._gap, self._limit_s = gap, limit_s
 
     def worst(self, scene: int, x: Array, price: float) -> Found:
         """Return the worst case, proven to a gap or for as long as is allowed."""
-        return self._duals[scene].search(x, price, self._gap, self._limit_s)
+        return self._searches[scene].run(x, price, self._gap, self._limit_s)
 
 
-class _Dual:
-    """The search for one scene's worst case, as a MILP that only costs change.
+class _Search:
+    """The search for one scene's worst case, as a MILP of which only costs change.
 
-    Columns are the rows' duals, the bounds' duals below and above, the moves, and their gains.
+    Columns are the dual's, the moves', and what these gain.
     """
 
-    def __init__(self, scene: Scene, problem: RobustProblem, number: int) -> None:
+    def __init__(self, scene: Scene, first: Integers) -> None:
         """State it."""
-        self._scene, self._first = scene, problem.first
-        self._columns = recourse_columns(problem, number)
-        programme = scene.programme
-        matrix = sparse.csr_array(programme.matrix)
-        self._told = matrix[:, problem.first]
-        own = matrix[:, self._columns]
-        low, high = programme.row_lower, programme.row_upper
-        self._below, self._above = (
-            np.flatnonzero(np.isfinite(low)),
-            np.flatnonzero(np.isfinite(high)),
-        )
-        lower, upper = programme.lower[self._columns], programme.upper[self._columns]
-        self._floor, self._roof = (
-            np.flatnonzero(np.isfinite(lower)),
-            np.flatnonzero(np.isfinite(upper)),
-        )
-        self._able = np.flatnonzero(scene.most > 0.0)
-        cost = programme.numbers.cost[self._columns]
-        # Without presolve the search takes from a third to all of the time it takes with it.
-        self._solver = Solver(self._programme(own, cost), {"presolve": "off"})
-
-    def _programme(self, own: sparse.csr_array, cost: Array) -> Programme:
-        """Return the dual with moves, minimised; its costs follow."""
-        scene, able = self._scene, self._able
-        rows, columns, moves = own.shape[0], own.shape[1], len(able)
-        identity = sparse.eye_array(rows, format="csc")
-        sides = sparse.hstack([identity[:, self._below], -identity[:, self._above]], format="csr")
-        unit = sparse.eye_array(columns, format="csc")
-        bounds = sparse.hstack([unit[:, self._floor], -unit[:, self._roof]], format="csr")
-        gain = sparse.csr_array(sparse.csc_array(scene.push)[:, able].T) @ sides
-        one = sparse.eye_array(moves, format="csr")
-        groups = len(scene.uncertain.budget)
-        at = (np.ones(moves), (scene.uncertain.group[able], np.arange(moves)))
-        spent = sparse.csr_array(at, shape=(groups, moves))
-        least, most = np.minimum(scene.least[able], 0.0), scene.most[able]
+        self._dual = Dual(scene, first)
+        rows, low, high = self._dual.with_gains()
+        moves, size = len(self._dual.able), self._dual.size
+        spent, budget = self._dual.budgets()
         matrix = sparse.block_array(
-            [
-                [own.T @ sides, bounds, None, None],
-                [None, None, -sparse.diags_array(most), one],
-                [-gain, None, -sparse.diags_array(least), one],
-                [None, None, spent, None],
-            ],
+            [[rows[:, :size], rows[:, size:]], [None, sparse.hstack([spent, 0.0 * spent])]],
             format="csr",
         )
-        free = np.full(moves, -np.inf)
-        many = len(self._below) + len(self._above) + len(self._floor) + len(self._roof)
         numbers = numbers_of(
-            np.concatenate([np.zeros(many + moves), free]),
-            np.concatenate([np.full(many, np.inf), np.ones(moves), np.maximum(most, 0.0)]),
-            np.concatenate([cost, free, free, np.full(groups, -np.inf)]),
-            np.concatenate([cost, np.zeros(moves), -least, scene.uncertain.budget]),
-            np.zeros(many + 2 * moves),
+            np.concatenate([np.zeros(size + moves), np.full(moves, -np.inf)]),
+            np.concatenate([np.full(size, np.inf), np.ones(moves), self._dual.most]),
+            np.concatenate([low, np.full(len(budget), -np.inf)]),
+            np.concatenate([high, budget]),
+            np.zeros(size + 2 * moves),
         )
-        self._many, self._numbers = many, numbers
-        return Programme("worst case", matrix, numbers)
+        self._numbers = numbers
+        self._solver = Solver(Programme("worst case", matrix, numbers), SEARCHING)
 
-    def search(self, x: Array, price: float, gap: float, limit_s: float) -> Found:
+    def run(self, x: Array, price: float, gap: float, limit_s: float) -> Found:
         """Return the worst case of a first stage."""
-        programme, moves = self._scene.programme, len(self._able)
-        told = np.asarray(self._told @ x)
-        paid = programme.numbers.offset + float(programme.numbers.cost[self._first] @ x)
-        value = np.concatenate(
-            [
-                (programme.row_lower - told)[self._below],
-                -(programme.row_upper - told)[self._above],
-                programme.lower[self._columns][self._floor],
-                -programme.upper[self._columns][self._roof],
-                np.full(moves, -price),
-                np.ones(moves),
-            ]
-        )
-        n = self._numbers
-        self._solver.load(numbers_of(n.lower, n.upper, n.row_lower, n.row_upper, -value, -paid))
-        binaries = np.arange(self._many, self._many + moves)
+        dual, moves = self._dual, len(self._dual.able)
+        value = np.concatenate([dual.values(x), np.full(moves, -price), np.ones(moves)])
+        numbers = replace(self._numbers, cost=-value, offset=-dual.paid(x))
+        self._solver.load(numbers)
+        binaries = np.arange(dual.size, dual.size + moves)
         answer = self._solver.search_mip(binaries, gap, limit_s)
-        z = np.zeros(len(self._scene.most))
-        if len(answer.x):
-            z[self._able] = np.round(answer.x[binaries])
-        return Found(z, -answer.objective, -answer.bound)
+        chosen = answer.x[binaries] if len(answer.x) else np.zeros(moves)
+        return Found(dual.moves(chosen), -answer.objective, -answer.bound)
 
 
 class Vertices:
-    """Every vertex of sets that have few."""
+    """Every vertex of sets that have few; for binary recourse, sets of whole moves."""
 
     def __init__(self, problem: RobustProblem, limit: int = 10_000) -> None:
         """Take a problem.
 
         Raises:
-            InputError: a set has more vertices than the limit.
+            InputError: a set has more vertices than the limit, or its moves need not be whole and
+                the recourse has binaries.
         """
+        check_whole(problem)
         self._recourse = [Recourse(scene, problem.first) for scene in problem.scenes]
+        self._whole = problem.recourse_whole
         self._vertices = [scene.uncertain.vertices(limit) for scene in problem.scenes]
 
     def worst(self, scene: int, x: Array, price: float) -> Found:
         """Return the worst vertex."""
         recourse, vertices = self._recourse[scene], self._vertices[scene]
         recourse.decide(x)
-        values = [recourse.answer(z).objective - price * z.sum() for z in vertices]
+        values = [recourse.answer(z, self._whole).objective - price * z.sum() for z in vertices]
         worst = int(np.argmax(values))
         return Found(vertices[worst], values[worst], values[worst])

@@ -1,8 +1,8 @@
 """Column and constraint generation: a master that decides, an adversary that finds the worst case.
 
-Each worst case gives the master a copy of the recourse to meet it with. The master bounds the optimum
-from below. What a decision costs at its worst bounds it from above, if the adversary proves that
-nothing is worse. A quick adversary may look first; only what it no longer improves is proven.
+Each worst case gives the master a copy of the recourse to meet it with. The master bounds the
+optimum from below. What a decision costs at its worst bounds it from above, if the adversary proves
+that nothing is worse. A quick adversary looks first; only what it no longer improves is proven.
 
 Source: Zeng & Zhao 2013; Bian & Ji 2025, algorithm 1 (outer loop).
 """
@@ -107,7 +107,7 @@ class ColumnGeneration:
             spent = time.perf_counter() - began
             trace.append(Iteration(number, best.lower, best.upper, best.kind, spent))
             met = closes(best.lower, best.upper, stop.gap)
-            if met and (proves or self._exact is None) or spent > stop.time_s:
+            if (met and (proves or self._exact is None)) or spent > stop.time_s:
                 break
             if not any([self._learn(s, f.z) for s, f in enumerate(found)]):
                 break
@@ -131,7 +131,7 @@ class ColumnGeneration:
         return not closes(decided.upper, self._cost(decided, found), 0.1 * gap)
 
     def _cost(self, decided: Decided, found: list[Found]) -> float:
-        """Return what the decision costs at these cases, at what bounds them where they are proven."""
+        """Return what the decision costs at these cases, or at most where that is proven."""
         known = [f.value if f.bound is None else f.bound for f in found]
         worst = np.maximum(known, decided.theta)
         moved = decided.price * (self._problem.reach or 0.0)

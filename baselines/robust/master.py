@@ -1,7 +1,7 @@
 """The master problem: decide against the worst cases found so far.
 
-With theta_s what scene s costs at worst, a copy of the recourse for each moves z found, and lambda the
-price of moving probability where that is bounded (`reach`)::
+With theta_s what scene s costs at worst, a copy of the recourse for each worst case z found, and
+lambda the price of moving probability where that is bounded (`reach`)::
 
     min  sum_s p_s theta_s + reach lambda
     theta_s >= cost_s . (x, y_sz) - lambda sum(z)
@@ -72,7 +72,8 @@ class Master:
         columns = len(numbers.cost)
         nothing = sparse.csr_array((0, columns))
         self._solver = Programme("master", nothing, numbers).solver()
-        self._whole = np.searchsorted(x, problem.whole)
+        self._units = np.searchsorted(x, problem.whole)
+        self._whole = self._units
 
     def add(self, scene: int, z: Array) -> None:
         """Say that a scene costs no less than it does after some moves, (moves,)."""
@@ -88,13 +89,15 @@ class Master:
         cost[self._solver.columns :] = -programme.numbers.cost[columns]
         cost[self._decisions + scene] = 1.0
         cost[self._decisions + self._scenes] = z.sum()
-        self._solver.add(
+        added = self._solver.add(
             programme.upper[columns],
             np.append(programme.row_lower + shift, programme.numbers.offset),
             np.append(programme.row_upper + shift, np.inf),
             sparse.vstack([rows, sparse.csr_array(cost[None])], format="csr"),
             lower=programme.lower[columns],
         )
+        own_whole = added[np.searchsorted(columns, problem.recourse_whole)]
+        self._whole = np.concatenate([self._whole, own_whole])
 
     def decide(self) -> Decided:
         """Return the best decisions against what has been found.
@@ -106,5 +109,5 @@ class Master:
         end = self._decisions + self._scenes
         theta = answer.x[self._decisions : end]
         x = answer.x[: self._decisions].copy()
-        x[self._whole] = np.round(x[self._whole])
+        x[self._units] = np.round(x[self._units])
         return Decided(x, theta, float(answer.x[end]), answer.bound, answer.objective)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from baselines.compiled import Sparse
 from baselines.highs import Answer
@@ -25,8 +26,8 @@ class Scene:
         programme: first stage and recourse; its sides as expected.
         push: (rows, moves) by how much a move in full shifts both sides of each row.
         uncertain: the set of moves.
-        least: (moves,) no move raises the optimal cost by less than this, in currency per full move.
-        most: (moves,) nor by more.
+        least: (moves,) what a move in full adds to the optimal cost at least, currency.
+        most: (moves,) and at most.
     """
 
     programme: Programme
@@ -65,6 +66,16 @@ def recourse_columns(problem: RobustProblem, scene: int) -> Integers:
     return np.flatnonzero(own)
 
 
+def met_by_recourse(scene: Scene, first: Integers) -> NDArray[np.bool_]:
+    """Return in which rows of a scene something stands beside the first stage, (rows,)."""
+    entries = sparse.coo_array(scene.programme.matrix)
+    own = np.ones(entries.shape[1], dtype=np.bool_)
+    own[first] = False
+    met = np.zeros(entries.shape[0], dtype=np.bool_)
+    met[entries.row[own[entries.col]]] = True
+    return met
+
+
 class Recourse:
     """One scene whose first stage is given: what it costs, and what a move would change.
 
@@ -75,8 +86,14 @@ class Recourse:
         """Load a scene."""
         self._scene = scene
         self._first = first
-        self._rows = np.unique(scene.push.tocoo().row).astype(np.int64)
         self._solver = scene.programme.solver()
+        # Rows of the first stage alone are the master's, up to a rounding not to be stumbled over.
+        answerable = met_by_recourse(scene, first)
+        closed = np.flatnonzero(~answerable)
+        free = np.full(len(closed), np.inf)
+        self._solver.set_sides(closed, -free, free)
+        pushed = np.unique(sparse.coo_array(scene.push).row)
+        self._rows = pushed[answerable[pushed]]
 
     def decide(self, x: Array) -> None:
         """Fix the first stage, (decisions,)."""
@@ -109,5 +126,5 @@ class Recourse:
         return self._solver.solve_lp()
 
     def gain(self, answer: Answer) -> Array:
-        """Return what each move in full would add to a linear recourse's cost at first, (moves,)."""
+        """Return what moves add to a linear recourse's cost, to first order, (moves,)."""
         return np.asarray(self._scene.push.T @ answer.row_dual)

@@ -4,10 +4,12 @@ A set is a matrix of moves and a budget for each group of moves::
 
     U = {moves z : 0 <= z <= 1,  sum of z over group g <= budget_g}
 
-and z is 0 or 1 if the set is `whole`. What may deviate both ways has a move up and a move down. Box,
-budget, discrete budget and data-correlated sets are of this form. Two opposed moves of one group that
-are both made cancel in part, and one of them alone does the same for less of the budget; so what is
-sampled or listed here never makes both in full.
+and z is 0 or 1 if the set is `whole`. What may deviate both ways has a move up and a move down.
+Box, budget, discrete budget and data-correlated sets are of this form.
+
+Two opposed moves of one group cancel in part when both are made. In a set that is not `whole` one
+of them alone does the same for less of the budget, so both together add nothing: an entry stays
+between -down and up. Nothing that is sampled or listed here makes both in full.
 
 Source: Bertsimas & Sim 2004 (budgets).
 """
