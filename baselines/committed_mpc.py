@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.compact_benders import benders, separation_for
+from baselines.compiled import Compiled
 from baselines.day_ahead import DayAhead, day_ahead, with_risk
 from baselines.division import Kind
 from baselines.extensive_form import committed
@@ -98,23 +99,24 @@ def _by_cuts(
     return np.asarray(closed.x[np.searchsorted(split.parts.columns, columns)])
 
 
-def firm_from(problem: DayAhead, x: Array) -> Firm:
+def firm_from(system: System, compiled: Compiled, x: Array) -> Firm:
     """Return the commitments of a plan as another plan is held to them.
 
     Args:
-        problem: the day's problem.
-        x: (columns,) the plan in one scenario's model.
+        system: whose plan it is.
+        compiled: the model of the plan in one scenario.
+        x: (columns,) the plan in it.
     """
-    shared = np.flatnonzero(committed(problem.compiled, problem.system))
+    shared = np.flatnonzero(committed(compiled, system))
     held = x.copy()
-    if problem.system.day_ahead_pool:
-        _clear(problem, held)
-    return Firm(shared, held[shared], _rental(problem, x))
+    if system.day_ahead_pool:
+        _clear(system, compiled, held)
+    return Firm(shared, held[shared], _rental(system, compiled, x))
 
 
-def _clear(problem: DayAhead, x: Array) -> None:
+def _clear(system: System, compiled: Compiled, x: Array) -> None:
     """Let the pool's schedule be what the pool will make of it: balanced, and never both ways."""
-    system, columns = problem.system, problem.compiled.columns
+    columns = compiled.columns
     if "sent_kw" not in columns:
         return
     sent, received = columns["sent_kw"], columns["received_kw"]
@@ -128,12 +130,12 @@ def _clear(problem: DayAhead, x: Array) -> None:
     x[received[there]] = flows[:, : len(net), F.received_kw].T[there]
 
 
-def _rental(problem: DayAhead, x: Array) -> Array:
+def _rental(system: System, compiled: Compiled, x: Array) -> Array:
     """Return what is rented for the day, (participants, 2), kWh and kW."""
-    rental = np.zeros((len(problem.system.participants), 2))
+    rental = np.zeros((len(system.participants), 2))
     for k, name in enumerate(("rental_kwh", "rental_kw")):
-        if name in problem.compiled.columns:
-            numbers = problem.compiled.columns[name][:, 0]
+        if name in compiled.columns:
+            numbers = compiled.columns[name][:, 0]
             there = numbers >= 0
             rental[np.flatnonzero(there), k] = x[numbers[there]]
     return rental
@@ -170,4 +172,4 @@ class CommittedMpc:
         """Return the day's commitments."""
         scenarios = balanced(self._system, public.forecast, self._count, self._rng)
         problem = day_ahead(public, scenarios)
-        return firm_from(problem, commit(problem, self._kind, self._risk))
+        return firm_from(self._system, problem.compiled, commit(problem, self._kind, self._risk))

@@ -65,6 +65,21 @@ class Pairs:
         padded = np.append(place, -1)  # -1 stays -1
         return replace(self, first=padded[self.first], second=padded[self.second])
 
+    def among(self, columns: Integers) -> "Pairs":
+        """Return the pairs of which both sides stand in some columns."""
+        kept = np.isin(self.first[:, 0], columns) & np.isin(self.second[:, 0], columns)
+        return self.chosen(np.flatnonzero(kept))
+
+    def chosen(self, which: Integers) -> "Pairs":
+        """Return some of the pairs."""
+        return Pairs(
+            self.first[which],
+            self.second[which],
+            self.first_max[which],
+            self.second_max[which],
+            self.group[which],
+        )
+
     def sides(self, x: Array) -> tuple[Array, Array]:
         """Return the two sums of each pair, (pairs,), kW."""
         padded = np.append(x, 0.0)
@@ -74,6 +89,12 @@ class Pairs:
             for side in (self.first, self.second)
         )
         return first, second
+
+
+def no_pairs() -> Pairs:
+    """Return no pairs."""
+    none = np.zeros((0, 2), dtype=np.int64)
+    return Pairs(none, none, np.zeros(0), np.zeros(0), none[:, 0])
 
 
 def find_pairs(
@@ -123,15 +144,7 @@ def _most(numbers: Numbers, columns: Integers) -> Array:
 
 def forbid(solver: Solver, pairs: Pairs, chosen: Integers) -> Integers:
     """Add a binary per chosen pair to the model; return their columns."""
-    some = replace(
-        pairs,
-        first=pairs.first[chosen],
-        second=pairs.second[chosen],
-        first_max=pairs.first_max[chosen],
-        second_max=pairs.second_max[chosen],
-        group=pairs.group[chosen],
-    )
-    matrix, upper = one_way(some, solver.columns)
+    matrix, upper = one_way(pairs.chosen(chosen), solver.columns)
     count = len(chosen)
     return solver.add(np.ones(count), np.full(2 * count, -np.inf), upper, matrix)
 

@@ -233,11 +233,13 @@ class Solver:
         """Solve with some columns integer for a limited time; return what is proven by then.
 
         Returns:
-            The best solution, without columns and at infinite cost if none was found, and the bound.
+            The best solution, without columns and at infinite cost if there is none, and the bound.
 
         Raises:
             SolverError: the status is neither optimal nor that time is over.
         """
+        if not len(integers):  # HiGHS states no bound for these
+            return self.solve_lp()
         self._set_integers(np.asarray(integers, dtype=np.int32))
         self.set_option("mip_rel_gap", gap)
         try:
@@ -262,6 +264,10 @@ class Solver:
     def set_basis(self, basis: Any) -> None:
         """Start the next LP from a basis."""
         self._check(self._highs.setBasis(basis), "basis")
+
+    def forget(self) -> None:
+        """Start the next solve from nothing, which many new rows can make the quicker way."""
+        self._check(self._highs.clearSolver(), "forgetting")
 
     def suggest(self, x: Array) -> None:
         """Offer a solution to start a MILP from."""

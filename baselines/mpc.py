@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.branching import Search
-from baselines.compiled import Compiled
+from baselines.compiled import Compiled, Numbers
 from baselines.exclusivity import find_pairs
 from baselines.highs import Solver
 from baselines.plans import Values, requests
@@ -72,8 +72,8 @@ def plan_from(
     state: State,
     forecast: Forecast,
     solvers: Solvers,
-    whole_hours: int = WHOLE_HOURS,
     firm: Firm | None = None,
+    units: Array | None = None,
 ) -> Array:
     """Return the wishes of one step, (request_size,), planned against a point forecast.
 
@@ -82,8 +82,8 @@ def plan_from(
         state: state at the start of the step.
         forecast: issued at the step.
         solvers: warm starts.
-        whole_hours: steps from now in which commitments are 0 or 1.
         firm: the day's commitments, where the day begins and something else has made them.
+        units: (rows of `chp_on`, steps of a day + 1) whether units run, where that is decided.
 
     Raises:
         SolverError: HiGHS proved no optimum.
@@ -93,9 +93,11 @@ def plan_from(
     compiled, numbers = window_numbers(system, window, state, rows)
     if firm is not None:
         numbers.lower[firm.columns] = numbers.upper[firm.columns] = firm.values
+    if units is not None:
+        _run(compiled, numbers, window.hour, units)
     solver = solvers.of(compiled)
     solver.load(numbers)
-    binary = commitments(compiled, window.hour, whole_hours)
+    binary = commitments(compiled, window.hour, WHOLE_HOURS)
     pairs = find_pairs(compiled, numbers, directed(system, window))
     search = Search(solver, numbers, binary, pairs)
     search.run(GAP, NODES)
@@ -105,6 +107,16 @@ def plan_from(
     if firm is not None:
         rent(system, wishes, firm.rental)
     return wishes
+
+
+def _run(compiled: Compiled, numbers: Numbers, hour: int, units: Array) -> None:
+    """Fix whether units run in the rest of the day."""
+    if "chp_on" not in compiled.columns:
+        return
+    rest = slice(hour + 1, units.shape[1])
+    columns = compiled.columns["chp_on"][:, rest]
+    there = columns >= 0
+    numbers.lower[columns[there]] = numbers.upper[columns[there]] = units[:, rest][there]
 
 
 def rent(system: System, wishes: Array, rental: Array) -> None:

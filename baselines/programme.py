@@ -3,14 +3,16 @@
 Source: our choice.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from baselines.compiled import Numbers, Sparse
-from baselines.highs import Answer, Solver
+from baselines.highs import OPTIONS, Answer, Solver
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -50,9 +52,9 @@ class Programme:
         """Sides of the rows, (rows,)."""
         return self.numbers.row_upper
 
-    def solver(self) -> Solver:
-        """Return a solver that holds the programme."""
-        solver = Solver(self)
+    def solver(self, options: Mapping[str, Any] = OPTIONS) -> Solver:
+        """Return a solver that holds the programme, with HiGHS options by name."""
+        solver = Solver(self, options)
         solver.load(self.numbers)
         return solver
 

@@ -253,16 +253,7 @@ class Hour:
         compiled, window = self._compiled, self._window
         pairs = find_pairs(compiled, self._blocks[0], directed(self._system, window))
         # Later hours' recourse is each scenario's own, and stays relaxed.
-        shared = np.isin(pairs.first[:, 0], self._shared) & np.isin(
-            pairs.second[:, 0], self._shared
-        )
-        own = Pairs(
-            pairs.first[shared],
-            pairs.second[shared],
-            pairs.first_max[shared],
-            pairs.second_max[shared],
-            pairs.group[shared],
-        )
+        own = pairs.among(self._shared)
         return place[commitments(compiled, window.hour, 1)], own.placed(place)
 
     def _master(self, probability: Array, risk: Risk) -> tuple[Programme, Integers]:

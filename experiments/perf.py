@@ -200,6 +200,16 @@ def benders(
     compare_planning(scenarios, most, limit_s, out)
 
 
+@app.command()
+def robust(
+    limit_s: Annotated[float, typer.Option(min=0.0, help="A method ends after this, s.")] = 120.0,
+) -> None:
+    """Time robust days on s1_3mg: a small one beside PyROS, and the members' days of 24 h."""
+    from experiments.perf_robust import compare_robust
+
+    compare_robust(limit_s)
+
+
 def decision_times(system: System, episodes: int) -> dict[str, list[float]]:
     """Return the times (ms) of the decisions of MPC against one forecast, by policy."""
     times: dict[str, list[float]] = {name: [] for name in DECIDING}

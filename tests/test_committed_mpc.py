@@ -97,7 +97,7 @@ def test_its_hours_are_those_of_mpc_given_what_is_committed():
     codec, solvers = ActionCodec(system), Solvers()
     for t in range(system.steps_per_day):
         public = public_at(system, episode, record, t)
-        firm = firm_from(problem, x) if t == 0 else None
+        firm = firm_from(problem.system, problem.compiled, x) if t == 0 else None
         request = plan_from(system, public.state, public.forecast, solvers, firm=firm)
         played = codec.decode(np.clip(codec.encode(request), -1.0, 1.0))
         assert record.requests[t] == pytest.approx(played, abs=1e-6), t
@@ -184,7 +184,7 @@ def test_what_is_fixed_lies_within_bounds_and_the_pool_is_balanced(seed):
     system = load_system("s1_3mg", {"pool.members": bool(seed % 2)})
     problem = problem_of(system, sample_episode(system, "test", seed), 2)
     x = commit(problem, "scenario", NEUTRAL)
-    firm = firm_from(problem, x)
+    firm = firm_from(problem.system, problem.compiled, x)
     assert (firm.columns == np.flatnonzero(committed(problem.compiled, system))).all()
     block = problem.blocks[0]
     assert (firm.values >= block.lower[firm.columns]).all()

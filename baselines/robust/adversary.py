@@ -8,9 +8,9 @@ proves nothing. Three of them:
 - `Exact`: the recourse's dual with z as binaries (`duality.py`), searched to a gap.
 - `Vertices`: every vertex of a small set.
 
-Linear recourse costs an amount that is convex in z, so the worst z of a set with whole budgets is a
-whole one. Where the recourse has binaries, `nested.py` proves. Where probability is moved, a move in
-full costs `price`.
+Linear recourse costs an amount convex in z, so the worst z of a set with whole budgets is a whole
+one. Where the recourse has binaries, `nested.py` proves. Where probability is moved, a move in full
+costs `price`.
 
 Source: the alternation is Bian & Ji's (2025) "AOP"; duality as in Zeng & Zhao 2013.
 """

@@ -1,44 +1,76 @@
 """Affine rules: recourse that answers in proportion to what has deviated so far.
 
-Factors v are the entries that may deviate, as shares of their largest deviation. With x the first
-stage, a scene's recourse follows rules of which some coefficients are 0::
+With x the first stage and v what rules look at, a scene's recourse follows rules of which some
+coefficients are 0::
 
-    y = y0 + Y v
+    min over x, y0, Y  sum_s p_s  max over v in U_s  cost_s . (x, y)     with y = y0_s + Y_s v
 
-Rows, bounds and cost must hold for every move of the set. Where a row or bound is an inequality, a
-factor in full adds d = a Y - f to its left side, f being what it adds to the right; then a move j
-adds d_j, and the worst that all moves add is by duality::
+and rows and bounds hold for all v. v is the deviation of each entry; or its part up and its part
+down, each with a coefficient of its own, for what lacks is bought and what is left over is sold.
+It is one linear programme (`counterpart`). Rules that wait for what they look at can be carried
+out, so the value is an upper bound of what the robust problem costs hour by hour, and so of the
+two-stage problem, whose recourse knows the whole day. Scenes are known before their hours; each
+has rules of its own.
 
-    max over U of sum_j d_j z_j  =  min  sum_g budget_g eta_g + sum_j mu_j
-                                    with eta_g(j) + mu_j >= d_j,  eta, mu >= 0
-
-In equations d is 0. All of it is one linear programme. Rules that wait for what they look at can be
-carried out, so the value is an upper bound of what the multi-stage problem costs, and so of the
-two-stage problem. Scenes are known before their hours: each has rules of its own.
-
-Source: Ben-Tal, Goryashko, Guslitzer & Nemirovski 2004 (affinely adjustable counterparts); Bertsimas
-& Sim 2004 (budgets).
+Source: Ben-Tal, Goryashko, Guslitzer & Nemirovski 2004; Chen, Sim, Sun & Zhang 2008 (up and down
+told apart).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from baselines.compiled import Sparse
-from baselines.highs import Solver
-from baselines.programme import Programme, numbers_of
-from baselines.robust.problem import RobustProblem, Scene, recourse_columns
+from baselines.compiled import Compiled, Sparse
+from baselines.day_ahead import COMMUNITY, STORAGE, TIES
+from baselines.extensive_form import OUTPUTS, WISHES, deciding_step
+from baselines.programme import Programme, held, numbers_of
+from baselines.robust.counterpart import Factors, Lines, counterpart, expanded, factors_of
+from baselines.robust.problem import RobustProblem, recourse_columns
+from baselines.robust.scenes import entries
 from mmg_env.errors import InputError
+from mmg_env.system import System
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-OPTIONS: Final[Mapping[str, Any]] = {"solver": "ipm"}
-SAME: Final = 1e-9  # relative difference that is rounding
+# What the hours so far have added up to; the rest of a rule forgets.
+STATES: Final = (
+    "energy_kwh",
+    "segment_kwh",
+    "backlog_kwh",
+    "level_kw",
+    "shortfall_kwh",
+    "surplus_kwh",
+)
+TOGETHER: Final = ("short_kw", "long_kw")  # what follows from all members' hours
+# What follows from the pool's schedule, the rent and the commitment of the units.
+STILL: Final = (
+    "sent_kw",
+    "received_kw",
+    "virtual_in_kw",
+    "virtual_out_kw",
+    "virtual_kwh",
+    "chp_on",
+    "chp_start",
+)
+
+
+class Rules(NamedTuple):
+    """The rules of a scene.
+
+    Attributes:
+        factors: what they look at.
+        constant: (columns,) what is done where nothing deviates.
+        slope: (columns, factors) what a factor of 1 adds.
+    """
+
+    factors: Factors
+    constant: Array
+    slope: Sparse
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,20 +79,17 @@ class Affine:
 
     Attributes:
         x: (decisions,).
-        constant: (scenes, columns) what the rules do where nothing deviates; x where it is the
-            first stage's.
-        slope: (scenes,) of (columns, entries) what they add per unit of each entry's deviation.
+        rules: (scenes,).
         worst: (scenes,) what the rules cost at worst, currency.
-        value: its mean, weighted by the scenes' probabilities: no less than the robust optimum.
-        size: rows and columns of the programme that was solved.
+        value: the mean of that, currency: no less than the robust optimum.
+        size: rows, columns and entries of the matrix that was solved.
     """
 
     x: Array
-    constant: Array
-    slope: tuple[Sparse, ...]
+    rules: tuple[Rules, ...]
     worst: Array
     value: float
-    size: tuple[int, int]
+    size: tuple[int, int, int]
 
     def play(self, scene: int, deviation: Array) -> Array:
         """Return what is done in a scene, (columns,).
@@ -69,306 +98,211 @@ class Affine:
             scene: its number.
             deviation: (entries,) from what is expected.
         """
-        return np.asarray(self.constant[scene] + self.slope[scene] @ deviation)
-
-
-class Factors(NamedTuple):
-    """What may deviate in a scene, entry by entry.
-
-    Attributes:
-        entry: (factors,) number of each factor's entry.
-        size: (factors,) its largest deviation either way, in the entry's unit.
-        shift: (rows, factors) what a factor of 1 adds to both sides of the rows.
-        factor: (moves,) which factor each move changes; only moves that can be made.
-        share: (moves,) to what share of its size, -1..1.
-        group: (moves,) which budget the move counts for.
-        slot: (moves,) an entry's move up and its move down have one number.
-        budget: (groups,).
-        symmetric: whether each entry deviates as far up as down.
-    """
-
-    entry: Integers
-    size: Array
-    shift: Sparse
-    factor: Integers
-    share: Array
-    group: Integers
-    slot: Integers
-    budget: Array
-    symmetric: bool
-
-
-class Lines(NamedTuple):
-    """A scene's inequalities and equations over first stage, recourse and cost.
-
-    Attributes:
-        told: (lines, decisions) coefficients of the first stage.
-        own: (lines, recourse + 1) of the recourse, then of the scene's cost.
-        shift: (lines, factors) what a factor of 1 adds to both sides.
-        low: (lines,).
-        high: (lines,).
-    """
-
-    told: Sparse
-    own: Sparse
-    shift: Sparse
-    low: Array
-    high: Array
-
-
-class Part(NamedTuple):
-    """A scene's part of the programme.
-
-    Attributes:
-        matrix: (rows, decisions + own columns).
-        low: (rows,).
-        high: (rows,).
-        lower: (own columns,) recourse, cost, coefficients, eta, mu.
-        upper: (own columns,).
-        rule: (coefficients, 2) recourse column and factor of each coefficient.
-    """
-
-    matrix: Sparse
-    low: Array
-    high: Array
-    lower: Array
-    upper: Array
-    rule: Integers
+        rules = self.rules[scene]
+        return np.asarray(rules.constant + rules.slope @ rules.factors.seen(deviation))
 
 
 def affine_rules(
-    problem: RobustProblem,
-    depends: Sparse,
-    commitment: Array | None = None,
-    options: Mapping[str, Any] = OPTIONS,
+    problem: RobustProblem, depends: Sparse, commitment: Array | None = None, apart: bool = True
 ) -> Affine:
     """Return the best first stage and rules for a given commitment.
 
     Args:
         problem: its recourse is linear, its moves change one entry each.
         depends: (columns, entries) nonzero where a column of the recourse may depend on an entry.
-        commitment: (whole,) values of the first stage's columns that are 0 or 1; None if there
+        commitment: (whole,) values of the first stage's columns that are 0 or 1; None where there
             are none.
-        options: of HiGHS, by name.
+        apart: whether a deviation up and one down have coefficients of their own.
 
     Raises:
-        InputError: the recourse is not linear, probability is moved, a move changes several
-            entries, or something has another shape.
+        InputError: the recourse has binaries, probability is moved, a move changes several entries,
+            or something has another shape.
         InfeasibleError: no such rules keep all rows.
         SolverError: HiGHS proved no optimum.
     """
-    _check(problem, depends, commitment)
-    factors = [factors_of(scene) for scene in problem.scenes]
+    fixed = np.zeros(0) if commitment is None else commitment
+    _check(problem, depends, fixed)
+    factors = [factors_of(scene, apart) for scene in problem.scenes]
     parts = [_part(problem, s, own, depends) for s, own in enumerate(factors)]
-    programme = _side_by_side(problem, parts, commitment)
-    solver = Solver(programme, options)
-    solver.load(programme.numbers)
-    answer = solver.solve_lp()
-    decisions = len(problem.first)
-    x = answer.x[:decisions]
-    begin = np.cumsum([decisions, *(len(part.lower) for part in parts)])
-    columns = len(problem.scenes[0].programme.lower)
-    constant, slope, worst = np.empty((len(parts), columns)), [], np.empty(len(parts))
-    for s, (part, own) in enumerate(zip(parts, factors, strict=True)):
-        values = answer.x[begin[s] :]
+    programme = _side_by_side(problem, parts)
+    numbers = held(programme.numbers, np.searchsorted(problem.first, problem.whole), fixed)
+    answer = replace(programme, numbers=numbers).solve()
+    blocks = np.split(answer.x, np.cumsum([len(problem.first), *(len(p.lower) for p in parts)]))
+    rules, worst = [], []
+    for s, (part, own, values) in enumerate(zip(parts, factors, blocks[1:-1], strict=True)):
         at = recourse_columns(problem, s)
-        constant[s, problem.first], constant[s, at] = x, values[: len(at)]
-        worst[s] = values[len(at)]
-        column, factor = part.rule.T
-        ratio = values[len(at) + 1 : len(at) + 1 + len(column)] / own.size[factor]
-        place = (at[column], own.entry[factor])
-        slope.append(sparse.csr_array((ratio, place), shape=(columns, depends.shape[1])))
-    return Affine(x, constant, tuple(slope), worst, answer.objective, programme.matrix.shape)
+        constant = np.empty(depends.shape[0])
+        constant[problem.first], constant[at] = blocks[0], values[: len(at)]
+        slope = sparse.csr_array(
+            (values[len(at) + 1 :][: len(part.column)], (at[part.column], part.factor)),
+            shape=(len(constant), len(own.entry)),
+        )
+        rules.append(Rules(own, constant, slope))
+        n = problem.scenes[s].programme.numbers
+        worst.append(n.offset + float(n.cost @ constant) + own.most(np.asarray(slope.T @ n.cost)))
+    value = float(problem.probability @ worst)
+    size = (*programme.matrix.shape, programme.matrix.nnz)
+    return Affine(blocks[0], tuple(rules), np.array(worst), value, size)
 
 
-def _check(problem: RobustProblem, depends: Sparse, commitment: Array | None) -> None:
+def _check(problem: RobustProblem, depends: Sparse, fixed: Array) -> None:
     """Refuse what has no such rules."""
     if len(problem.recourse_whole):
         raise InputError(
             f"recourse_whole: {len(problem.recourse_whole)} columns; affine rules need none"
         )
     if problem.reach is not None:
-        raise InputError(f"reach: {problem.reach}; affine rules need None, as no probability moves")
-    given = 0 if commitment is None else len(commitment)
-    if given != len(problem.whole):
-        raise InputError(f"commitment: {given} values; it must be {len(problem.whole)}")
+        raise InputError(f"reach: {problem.reach}; affine rules need None: no probability moves")
+    if fixed.shape != problem.whole.shape:
+        raise InputError(f"commitment: shape {fixed.shape}; it must be {problem.whole.shape}")
     for scene in problem.scenes:
         wanted = (len(scene.programme.lower), scene.uncertain.moves.shape[0])
         if depends.shape != wanted:
             raise InputError(f"depends: shape {depends.shape}; it must be {wanted}")
 
 
-def factors_of(scene: Scene) -> Factors:
-    """Return what may deviate in a scene, entry by entry.
+class _Part(NamedTuple):
+    """A scene's part of the programme.
 
-    Raises:
-        InputError: a move changes several entries or none, or two moves of an entry shift rows
-            differently.
-    """
-    uncertain = scene.uncertain
-    moves = sparse.csc_array(uncertain.moves)
-    moves.eliminate_zeros()
-    wrong = np.flatnonzero(np.diff(moves.indptr) != 1)
-    if len(wrong):
-        raise InputError(
-            f"uncertainty set: move {wrong[0]} changes {np.diff(moves.indptr)[wrong[0]]} entries; "
-            "affine rules need moves that change one entry each"
-        )
-    budget = np.floor(uncertain.budget) if uncertain.whole else uncertain.budget
-    able = np.flatnonzero(budget[uncertain.group] > 0.0)
-    amount, group = moves.data[able], uncertain.group[able]
-    entry, first, factor = np.unique(moves.indices[able], return_index=True, return_inverse=True)
-    size = np.zeros(len(entry))
-    np.maximum.at(size, factor, np.abs(amount))
-    share = amount / size[factor]
-    push = sparse.csc_array(scene.push)[:, able]
-    shift = push[:, first] @ sparse.diags_array(1.0 / share[first])
-    _check_shift(push, shift, factor, share)
-    key = np.stack([factor, group, np.sign(amount)]).astype(np.int64)
-    doubled = len(np.unique(key, axis=1).T) < len(able)
-    slot = np.arange(len(able)) if doubled else np.unique(key[:2], axis=1, return_inverse=True)[1]
-    balance, count = np.bincount(slot, share), np.bincount(slot)
-    symmetric = bool((np.abs(balance) <= SAME).all() and (count == 2).all())
-    return Factors(
-        entry.astype(np.int64),
-        size,
-        sparse.csr_array(shift),
-        factor.astype(np.int64),
-        share,
-        group,
-        slot.ravel().astype(np.int64),
-        budget,
-        symmetric,
-    )
-
-
-def _check_shift(push: Sparse, shift: Sparse, factor: Integers, share: Array) -> None:
-    """Refuse moves of one entry that shift rows each in its own way."""
-    missed = abs(push - shift[:, factor] @ sparse.diags_array(share))
-    if missed.nnz and missed.max() > SAME * (1.0 + abs(push).max()):
-        raise InputError(
-            f"push: two moves of one entry differ by {missed.max()} in what a row is shifted by; "
-            "affine rules need shifts in proportion to the entry"
-        )
-
-
-def _part(problem: RobustProblem, number: int, factors: Factors, depends: Sparse) -> Part:
-    """State one scene."""
-    columns = recourse_columns(problem, number)
-    may = sparse.csr_array(sparse.csr_array(depends != 0)[columns][:, factors.entry])
-    may.sort_indices()
-    lines = _lines(problem, number, factors, np.diff(may.indptr) > 0)
-    return counterpart(lines, may, factors, problem.scenes[number].programme, columns)
-
-
-def _lines(
-    problem: RobustProblem, number: int, factors: Factors, answers: NDArray[np.bool_]
-) -> Lines:
-    """Return a scene's rows, bounds of the columns that depend on something, and its cost."""
-    programme = problem.scenes[number].programme
-    columns = recourse_columns(problem, number)
-    bounded = np.flatnonzero(answers)
-    matrix = sparse.csr_array(programme.matrix)
-    cost = programme.numbers.cost
-    unit = sparse.csr_array(
-        (np.ones(len(bounded)), (np.arange(len(bounded)), bounded)),
-        shape=(len(bounded), len(columns)),
-    )
-    nothing = sparse.csr_array((len(bounded), len(problem.first)))
-    told = sparse.vstack(
-        [matrix[:, problem.first], nothing, sparse.csr_array(cost[None, problem.first])],
-        format="csr",
-    )
-    own = sparse.vstack(
-        [matrix[:, columns], unit, sparse.csr_array(cost[None, columns])], format="csr"
-    )
-    theta = sparse.csr_array(([-1.0], ([own.shape[0] - 1], [0])), shape=(own.shape[0], 1))
-    shift = sparse.vstack(
-        [factors.shift, sparse.csr_array((len(bounded) + 1, len(factors.entry)))], format="csr"
-    )
-    at = columns[bounded]
-    low = np.concatenate([programme.row_lower, programme.lower[at], [-np.inf]])
-    high = np.concatenate([programme.row_upper, programme.upper[at], [-programme.numbers.offset]])
-    return Lines(told, sparse.hstack([own, theta], format="csr"), shift, low, high)
-
-
-class _Pairs(NamedTuple):
-    """Lines and factors that move them.
+    Its own columns are the recourse where nothing deviates, the scene's cost, the rules'
+    coefficients and the duals.
 
     Attributes:
-        line: (pairs,) in order.
-        factor: (pairs,).
-        slope: (pairs, coefficients) what coefficients of the rules add to the line's left side.
-        shift: (pairs,) what a factor of 1 adds to its right side.
-    """
-
-    line: Integers
-    factor: Integers
-    slope: Sparse
-    shift: Array
-
-
-def _pairs(lines: Lines, may: Sparse) -> _Pairs:
-    """Find which factors move which lines."""
-    count = may.shape[1]
-    entries = sparse.coo_array(lines.own[:, : may.shape[0]])
-    length = np.diff(may.indptr)[entries.col]
-    before = np.cumsum(length) - length
-    coefficient = np.arange(length.sum()) - np.repeat(before - may.indptr[entries.col], length)
-    by_rule = np.repeat(entries.row.astype(np.int64), length) * count + may.indices[coefficient]
-    shift = sparse.coo_array(lines.shift)
-    by_shift = shift.row.astype(np.int64) * count + shift.col
-    key, place = np.unique(np.concatenate([by_rule, by_shift]), return_inverse=True)
-    at = (place[: len(by_rule)], coefficient)
-    slope = sparse.csr_array((np.repeat(entries.data, length), at), shape=(len(key), may.nnz))
-    moved = np.bincount(place[len(by_rule) :], shift.data, minlength=len(key))
-    return _Pairs(key // count, key % count, slope, moved)
-
-
-class _Reach(NamedTuple):
-    """What lines can be moved by at most, as columns and rows.
-
-    Attributes:
-        line: (reaches,) which line each reach is of.
-        sign: (reaches,) 1 of its left side upwards, -1 downwards, 0 both ways alike.
-        sum: (reaches, eta + mu) what each reach is the sum of.
-        slope: (rows, coefficients) of eta + mu - d >= 0.
-        dual: (rows, eta + mu) likewise.
+        told: (rows, decisions) coefficients of the first stage.
+        own: (rows, own columns).
         low: (rows,).
+        high: (rows,).
+        lower: (own columns,).
+        upper: (own columns,).
+        column: (coefficients,) the recourse column that each coefficient is of.
+        factor: (coefficients,) and its factor.
     """
 
-    line: Integers
-    sign: Integers
-    sum: Sparse
-    slope: Sparse
-    dual: Sparse
+    told: Sparse
+    own: Sparse
     low: Array
+    high: Array
+    lower: Array
+    upper: Array
+    column: Integers
+    factor: Integers
 
 
-def _reach(lines: Lines, pairs: _Pairs, factors: Factors) -> _Reach:
-    """State by how much moves can move the inequalities."""
-    width = len(lines.low)
-    inexact = (lines.low != lines.high)[pairs.line]
-    chosen, sign = _sides(lines, pairs, inexact, factors.symmetric)
-    number = (sign + 1) * width + pairs.line[chosen]
-    reach, number = np.unique(number, return_inverse=True)
-    by_factor = np.argsort(factors.factor, kind="stable")
-    begin = np.searchsorted(factors.factor[by_factor], np.arange(len(factors.entry) + 1))
-    row, inner = _expanded(begin, pairs.factor[chosen])
-    move = by_factor[inner]
-    q, pair = number[row], chosen[row]
-    weight = np.where(sign[row] < 0, -1.0, 1.0) * factors.share[move]
-    slots, groups = factors.slot.max(initial=-1) + 1, len(factors.budget)
-    mu, at_mu = np.unique(q * slots + factors.slot[move], return_inverse=True)
-    # A budget that covers all slots of a reach limits nothing.
-    group_of_slot = np.zeros(slots, dtype=np.int64)
-    group_of_slot[factors.slot] = factors.group
-    use = mu // slots * groups + group_of_slot[mu % slots]
-    eta, count = np.unique(use, return_counts=True)
-    eta = eta[count > factors.budget[eta % groups]]
-    key = q * groups + factors.group[move]
-    at_eta = np.searchsorted(eta, key)
-    limited = np.isin(key, eta)
-    size = len(eta) + len(mu)
-    rows = np.arange(len(row))
-    ...
+def _part(problem: RobustProblem, number: int, factors: Factors, depends: Sparse) -> _Part:
+    """State one scene."""
+    programme, at = problem.scenes[number].programme, recourse_columns(problem, number)
+    may = sparse.csr_array(sparse.csr_array(depends != 0)[at][:, factors.entry])
+    may.sort_indices()
+    found = counterpart(_lines(problem, number, factors, may), factors)
+    decisions = len(problem.first)
+    open_end, duals = np.full(1 + may.nnz, np.inf), np.zeros(found.duals)
+    lower = np.concatenate([programme.lower[at], -open_end, duals])
+    upper = np.concatenate([programme.upper[at], open_end, duals + np.inf])
+    told, own = found.matrix[:, :decisions], found.matrix[:, decisions:]
+    entry = may.tocoo()
+    return _Part(told, own, found.low, found.high, lower, upper, entry.row, entry.col)
+
+
+def _lines(problem: RobustProblem, number: int, factors: Factors, may: Sparse) -> Lines:
+    """Return a scene's rows, the bounds of what follows rules, and its cost.
+
+    Args:
+        problem: the problem.
+        number: of the scene.
+        factors: its factors.
+        may: (recourse columns, factors) nonzero where a rule has a coefficient.
+    """
+    programme, at = problem.scenes[number].programme, recourse_columns(problem, number)
+    order = np.concatenate([problem.first, at])
+    ruled = at[np.diff(may.indptr) > 0]
+    matrix, cost = sparse.csr_array(programme.matrix), programme.numbers.cost
+    unit = sparse.csr_array(
+        (np.ones(len(ruled)), (np.arange(len(ruled)), ruled)), shape=(len(ruled), len(cost))
+    )
+    left = sparse.vstack([matrix, unit, sparse.csr_array(cost[None])], format="csr")[:, order]
+    total = sparse.csr_array(([-1.0], ([left.shape[0] - 1], [0])), shape=(left.shape[0], 1))
+    low = [programme.row_lower, programme.lower[ruled], [-np.inf]]
+    high = [programme.row_upper, programme.upper[ruled], [-programme.numbers.offset]]
+    return Lines(
+        sparse.hstack([left, total], format="csr"),
+        np.concatenate(low),
+        np.concatenate(high),
+        *_pairs(left[:, len(problem.first) :], may, factors),
+    )
+
+
+def _pairs(own: Sparse, may: Sparse, factors: Factors) -> tuple[Integers, Integers, Sparse, Array]:
+    """Return line, factor, slope and shift of all pairs of a line and a factor that moves it."""
+    count = max(1, may.shape[1])
+    entry, shift = sparse.coo_array(own), sparse.coo_array(factors.shift)
+    which, coefficient = expanded(may.indptr, entry.col)
+    by_rule = entry.row[which].astype(np.int64) * count + may.indices[coefficient]
+    by_shift = shift.row.astype(np.int64) * count + shift.col
+    key, pair = np.unique(np.concatenate([by_rule, by_shift]), return_inverse=True)
+    place = (pair[: len(by_rule)], coefficient)
+    slope = sparse.csr_array((entry.data[which], place), shape=(len(key), may.nnz))
+    moved = np.zeros(len(key))
+    moved[pair[len(by_rule) :]] = shift.data
+    return key // count, key % count, slope, moved
+
+
+def _side_by_side(problem: RobustProblem, parts: Sequence[_Part]) -> Programme:
+    """Return the programme of all scenes."""
+    first = problem.scenes[0].programme
+    cost = [np.zeros(len(problem.first))]
+    for s, (part, weight) in enumerate(zip(parts, problem.probability, strict=True)):
+        own = np.zeros(len(part.lower))
+        own[len(recourse_columns(problem, s))] = weight
+        cost.append(own)
+    numbers = numbers_of(
+        np.concatenate([first.lower[problem.first], *(part.lower for part in parts)]),
+        np.concatenate([first.upper[problem.first], *(part.upper for part in parts)]),
+        np.concatenate([part.low for part in parts]),
+        np.concatenate([part.high for part in parts]),
+        np.concatenate(cost),
+    )
+    told = sparse.vstack([part.told for part in parts])
+    own_part = sparse.block_diag([part.own for part in parts])
+    return Programme("affine rules", sparse.hstack([told, own_part], format="csr"), numbers)
+
+
+def rules_of_hours(compiled: Compiled, system: System, memory: int = 1) -> Sparse:
+    """Return which columns may depend on which entries, for rules that can be carried out.
+
+    A wish of a step looks at its own member's steps before it, recourse at the step itself too,
+    neither further back than the memory. States look at all that has been. What is committed looks
+    at nothing, and what ties the community is taken as committed, but for deviations from the
+    nomination, which look at all members.
+
+    Args:
+        compiled: the model of a scene.
+        system: whose model it is.
+        memory: how many steps before its own a rule looks at.
+
+    Returns:
+        (columns, entries) True where a column may depend on an entry of `scenes`.
+    """
+    count = len(system.members)
+    decided = deciding_step(compiled, system)
+    entry = np.arange(entries(system, compiled.steps))
+    shared = entry >= 4 * count * compiled.steps
+    step = np.where(shared, entry - 4 * count * compiled.steps, entry // (4 * count))
+    member = np.where(shared, COMMUNITY, entry % count)
+    found = [np.zeros((2, 0), dtype=np.int64)]
+    for name, numbers in compiled.columns.items():
+        if name in STILL:
+            continue
+        there = numbers >= 0
+        at = numbers[there][:, None]
+        sees = step < decided[at]
+        if name not in STATES:
+            wish = name in WISHES or name in OUTPUTS
+            sees &= step >= decided[at] - memory - (not wish)
+        if name not in TOGETHER:
+            owner = COMMUNITY if name in (*TIES, *STORAGE) else np.indices(numbers.shape)[0][there]
+            sees &= shared | (member == np.reshape(owner, (-1, 1)))
+        row, column = np.nonzero(sees)
+        found.append(np.stack([at[row, 0], column]))
+    row, column = np.hstack(found)
+    shape = (compiled.matrix.shape[1], len(entry))
+    return sparse.csr_array((np.ones(len(row), dtype=np.bool_), (row, column)), shape=shape)

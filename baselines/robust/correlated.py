@@ -37,7 +37,7 @@ SHARES: Final = np.array([0.20, 0.15, 0.10, 0.10])  # half-widths of wind, PV, l
 LINKED: Final = 0.3  # correlation from which on two series are in one block
 COMPONENTS_AT_ONCE: Final = 0.25  # share of the components that may be at kappa, unless stated
 ENTRIES_AT_ONCE: Final = 1.0 / 3.0  # share of a series' entries that may be at rho
-RESIDUAL: Final = 2.0  # rho over kappa, both in standard deviations
+RESIDUAL: Final = 3.0  # rho over kappa, both in standard deviations
 ROUNDING: Final = 1e-6  # by how much the set is larger than the days ask for
 
 

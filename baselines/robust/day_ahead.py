@@ -64,12 +64,23 @@ def robust_day(
         probability: (scenes,).
     """
     first, units = first_stage(compiled, system)
-    scenes = [
+    scenes = scenes_of(system, compiled, blocks, rows, sets)
+    none = np.zeros(0, dtype=np.int64)
+    return RobustProblem(scenes, probability, first, units, none)
+
+
+def scenes_of(
+    system: System,
+    compiled: Compiled,
+    blocks: Sequence[Numbers],
+    rows: Array,
+    sets: Sequence[UncertaintySet],
+) -> tuple[Scene, ...]:
+    """Return the scenes of some expected futures; the arguments are those of `robust_day`."""
+    return tuple(
         scene(compiled, numbers, system, expected, uncertain)
         for numbers, expected, uncertain in zip(blocks, rows, sets, strict=True)
-    ]
-    none = np.zeros(0, dtype=np.int64)
-    return RobustProblem(tuple(scenes), probability, first, units, none)
+    )
 
 
 def directed(

@@ -47,6 +47,10 @@ class Budgets:
         """Budgets by kind."""
         return self.wind_h, self.pv_h, self.load_h, self.heat_h
 
+    def steps(self, system: System) -> Array:
+        """Return the budget of each of a system's series, (4 * members,), in whole steps."""
+        return np.floor(np.repeat(self.hours, len(system.members)) / system.dt_h)
+
     def times(self, factor: float) -> "Budgets":
         """Return budgets that are longer by a factor."""
         return Budgets(*(factor * hours for hours in self.hours))
@@ -78,8 +82,20 @@ def around(
         budgets: in hours, cut down to whole steps.
         whole: whether only deviations in full are possible.
     """
-    steps, width = half_width.shape
-    size = np.concatenate([half_width.ravel(), np.zeros(steps)])
+    return deviating(half_width, half_width, budgets.steps(system), whole)
+
+
+def deviating(up: Array, down: Array, budget: Array, whole: bool = False) -> UncertaintySet:
+    """Return a set of deviations by hour, over the entries of `scenes`.
+
+    Args:
+        up: (steps, 4 * members) how far each value may rise, kW.
+        down: likewise, how far it may fall.
+        budget: (4 * members,) steps in full.
+        whole: whether only deviations in full are possible.
+    """
+    steps, width = up.shape
+    none = np.zeros(steps)
     group = np.concatenate([np.tile(np.arange(width), steps), np.zeros(steps, dtype=np.int64)])
-    budget = np.floor(np.repeat(budgets.hours, len(system.members)) / system.dt_h)
-    return budgeted(size, size, group, budget, whole)
+    rise, fall = (np.concatenate([size.ravel(), none]) for size in (up, down))
+    return budgeted(rise, fall, group, budget, whole)

@@ -24,6 +24,7 @@ from scipy import sparse
 
 from baselines.compiled import Sparse
 from baselines.robust.problem import Scene, met_by_recourse
+from baselines.robust.sets import NOTHING, felt
 
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -59,17 +60,17 @@ class Dual:
         self._floor, self._roof = _finite(self._lower), _finite(self._upper)
         counts = [len(part) for part in (self._below, self._above, self._floor, self._roof)]
         self.size = sum(counts)
-        self.able = np.flatnonzero(scene.most > 0.0)
+        self.able = np.flatnonzero(scene.most > NOTHING)
         self.most = scene.most[self.able]
 
     def with_gains(self) -> tuple[Sparse, Array, Array]:
         """Return rows over dual, moves and gains (all but budgets), and their sides."""
-        moves, least = len(self.able), np.minimum(self._scene.least[self.able], 0.0)
+        moves, least = len(self.able), _rounded(np.minimum(self._scene.least[self.able], 0.0))
         identity = sparse.eye_array(self._recourse.shape[0], format="csc")
         unit = sparse.eye_array(self._recourse.shape[1], format="csc")
         sides = sparse.hstack([identity[:, self._below], -identity[:, self._above]], format="csr")
         bounds = sparse.hstack([unit[:, self._floor], -unit[:, self._roof]], format="csr")
-        push = sparse.csr_array(sparse.csc_array(self._scene.push)[:, self.able].T)
+        push = felt(sparse.csc_array(self._scene.push)[:, self.able].T)
         gain = sparse.hstack([push @ sides, sparse.csr_array((moves, bounds.shape[1]))])
         one = sparse.eye_array(moves, format="csr")
         rows = sparse.block_array(
@@ -93,7 +94,7 @@ class Dual:
     def values(self, x: Array) -> Array:
         """Return what each column of the dual is worth after fixed columns x, (size,)."""
         programme, told = self._scene.programme, np.asarray(self._told @ x)
-        return np.concatenate(
+        worth = np.concatenate(
             [
                 (programme.row_lower - told)[self._below],
                 -(programme.row_upper - told)[self._above],
@@ -101,6 +102,7 @@ class Dual:
                 -self._upper[self._roof],
             ]
         )
+        return _rounded(worth)
 
     def paid(self, x: Array) -> float:
         """Return what the fixed columns cost, the constant included, currency."""
@@ -117,3 +119,8 @@ class Dual:
 def _finite(sides: Array) -> Integers:
     """Return which sides bind at all."""
     return np.flatnonzero(np.isfinite(sides))
+
+
+def _rounded(numbers: Array) -> Array:
+    """Return numbers of which those that a solver takes for 0 are."""
+    return np.where(np.abs(numbers) <= NOTHING, 0.0, numbers)

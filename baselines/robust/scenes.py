@@ -10,6 +10,7 @@ costs are what the exact search for the worst case needs.
 Source: docs/model.md sections 1, 2 and 6; the ranges are our choice.
 """
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from baselines.compiled import Compiled, Numbers, Sparse
-from baselines.programme import Programme, lengthened, numbers_of
+from baselines.programme import Programme, lengthened
 from baselines.robust.problem import Scene
 from baselines.robust.sets import UncertaintySet
 from baselines.window import link_limit
@@ -49,30 +50,47 @@ def scene(
         rows: (steps, columns) what is expected.
         uncertain: its moves are over the entries of this page.
     """
-    moved = sparse.csr_array(_moved(compiled, system) @ uncertain.moves)
-    by_row = sparse.csr_array(-(compiled.data_matrix @ moved))
-    single = compiled.single
-    limit = sparse.csr_array(-(single.data_matrix @ moved))
-    bound = np.flatnonzero((np.diff(limit.indptr) > 0) & single.is_upper)
-    bound = bound[numbers.upper[single.column[bound]] > numbers.lower[single.column[bound]]]
-    columns = single.column[bound]
-    upper = numbers.upper.copy()
-    upper[columns] = compiled.upper[columns]
-    n = numbers_of(
-        numbers.lower, upper, numbers.row_lower, numbers.row_upper, numbers.cost, numbers.offset
+    entry = _moved(compiled, system)
+    moved = sparse.csr_array(entry @ uncertain.moves)
+    single, expected = compiled.single, _expected(system, rows)
+    limit = single.rhs - single.data_matrix @ (entry @ expected)
+    pushed = sparse.csr_array(-(single.data_matrix @ moved))
+    bound = _loose(compiled, numbers, limit, np.flatnonzero(np.diff(pushed.indptr)))
+    columns, below, above = (
+        part[bound] for part in (single.column, single.is_lower, single.is_upper)
     )
-    count = len(columns)
-    at = (np.ones(count), (np.arange(count), columns))
-    picked = sparse.csr_array(at, shape=(count, len(upper)))
+    lower, upper = numbers.lower.copy(), numbers.upper.copy()
+    lower[columns[below]] = compiled.lower[columns[below]]
+    upper[columns[above]] = compiled.upper[columns[above]]
+    at = (np.ones(len(bound)), (np.arange(len(bound)), columns))
     programme = lengthened(
-        Programme(compiled.name, sparse.csr_array(compiled.matrix), n),
-        picked,
-        np.full(count, -np.inf),
-        numbers.upper[columns],
+        Programme(
+            compiled.name,
+            sparse.csr_array(compiled.matrix),
+            replace(numbers, lower=lower, upper=upper, price=np.zeros(0), constant=np.zeros(0)),
+        ),
+        sparse.csr_array(at, shape=(len(bound), len(upper))),
+        np.where(below, limit[bound], -np.inf),
+        np.where(above, limit[bound], np.inf),
     )
-    push = sparse.vstack([by_row, limit[bound]], format="csr")
+    by_row = sparse.csr_array(-(compiled.data_matrix @ moved))
+    push = sparse.vstack([by_row, pushed[bound]], format="csr")
     least, most = _ranges(system, rows, uncertain.moves)
     return Scene(programme, push, uncertain, least, most)
+
+
+def _expected(system: System, rows: Array) -> Array:
+    """Return what is expected of each entry."""
+    width = 4 * len(system.members)
+    return np.concatenate([rows[:, :width].ravel(), rows[:, width + X.grid_up]])
+
+
+def _loose(compiled: Compiled, numbers: Numbers, limit: Array, bounds: Integers) -> Integers:
+    """Return those bounds whose columns nothing but the bound itself fixes."""
+    column = compiled.single.column[bounds]
+    lower, upper = numbers.lower[column], numbers.upper[column]
+    own = np.where(compiled.single.is_upper[bounds], upper, lower)
+    return np.asarray(bounds[(lower < upper) | np.isclose(own, limit[bounds], rtol=0.0)])
 
 
 def _moved(compiled: Compiled, system: System) -> Sparse:

@@ -118,9 +118,7 @@ class UncertaintySet:
         if not count:
             return bool((np.abs(deviation) <= tolerance).all())
         budget = self._capacity()
-        rows = sparse.vstack(
-            [_felt(self.moves), _membership(self.group, len(budget))], format="csr"
-        )
+        rows = sparse.vstack([felt(self.moves), _membership(self.group, len(budget))], format="csr")
         numbers = numbers_of(
             np.zeros(count),
             np.ones(count),
@@ -155,7 +153,7 @@ class UncertaintySet:
         size = np.minimum(self._capacity(), np.bincount(self.group, minlength=len(self.budget)))
         each = sparse.hstack([sparse.eye_array(count), -np.ones((count, 1))])
         all_of = sparse.hstack([_membership(self.group, len(size)), -size[:, None]])
-        exact = sparse.hstack([_felt(self.moves), sparse.csr_array((entries, 1))])
+        exact = sparse.hstack([felt(self.moves), sparse.csr_array((entries, 1))])
         limits = np.zeros(count + len(size))
         free = np.full(count + 1, np.inf)
         numbers = numbers_of(
@@ -322,12 +320,12 @@ def _membership(group: Integers, groups: int) -> Sparse:
     return sparse.csr_array((ones, (group, moves)), shape=(groups, len(group)))
 
 
-def _felt(moves: Sparse) -> Sparse:
-    """Return moves without what is no more than rounding."""
-    felt = sparse.csr_array(moves, copy=True)
-    felt.data[np.abs(felt.data) <= NOTHING] = 0.0
-    felt.eliminate_zeros()
-    return felt
+def felt(matrix: Sparse) -> Sparse:
+    """Return a matrix without what is no more than rounding."""
+    found = sparse.csr_array(matrix, copy=True)
+    found.data[np.abs(found.data) <= NOTHING] = 0.0
+    found.eliminate_zeros()
+    return found
 
 
 def _corner_count(slots: list[Slot], budget: float) -> int:

@@ -31,6 +31,7 @@ BLUE: Final = COLORS["community storage"]
 GREY: Final = "#6b7785"
 ORANGE: Final = "#d55e00"
 ANGLES: Final = 720  # of an outline
+FEW_ANGLES: Final = 40  # where points are drawn, not lines
 NOON: Final = 12  # hour
 HOURS: Final = 24
 
@@ -131,8 +132,8 @@ def sets_of_a_day(
 
 
 def set_chart(shown: SetsOfADay) -> str:
-    """Draw the outlines of the sets, the outermost points of the discrete set, and the days."""
-    figure, axes = panels(11.5, 4.5, 1, len(shown.views))
+    """Draw the outlines of the sets, points of the discrete set, and the days."""
+    figure, axes = panels(11.5, 4.2, 1, len(shown.views))
     for axis, view in zip(axes, shown.views, strict=True):
         _draw(axis, shown, view)
     with style():
@@ -153,7 +154,8 @@ def outline(uncertain: UncertaintySet, directions: Array, angles: int = ANGLES) 
         directions: (2, entries).
         angles: how many ways to look; corners between two of them may be missed.
     """
-    turn = np.linspace(0.0, 2.0 * np.pi, angles, endpoint=False)
+    # Not straight along an axis: a whole edge would be as far as its ends.
+    turn = 2.0 * np.pi * (np.arange(angles) + 0.37) / angles
     gains = np.asarray(uncertain.moves.T @ directions.T)
     # Both axes count alike, whatever their units.
     size = np.array([_reach(uncertain, gains[:, k]) for k in range(2)])
@@ -185,21 +187,20 @@ def _views(member: str, series: int) -> tuple[View, ...]:
     halves = ("before noon, kWh", "after noon, kWh")
     hours = (f"{NOON} to {NOON + 1} h, kW", f"{NOON + 1} to {NOON + 2} h, kW")
     return (
-        View(f"{member}: wind in two hours", hours, wind.reshape(2, -1)),
-        View(f"{member}: load", halves, (half * kind["load_kw"]).reshape(2, -1)),
-        View(f"{member}: load less wind and PV", halves, (half * net).reshape(2, -1)),
+        View(f"{member}: deviation of wind", hours, wind.reshape(2, -1)),
+        View(f"{member}: deviation of load", halves, (half * kind["load_kw"]).reshape(2, -1)),
+        View(f"{member}: deviation of load less wind and PV", halves, (half * net).reshape(2, -1)),
     )
 
 
 def _draw(axis: Axes, shown: SetsOfADay, view: View) -> None:
     """Draw one view."""
-    dots = {"linestyle": "", "marker": "o"}
-    for days, color, size, label in (
-        (shown.fitted_days, "#b9c1c9", 2.6, "days of the fit"),
-        (shown.other_days, INK, 2.6, "other days"),
+    for days, color, label in (
+        (shown.fitted_days, "#b9c1c9", "days of the fit"),
+        (shown.other_days, INK, "other days"),
     ):
         across, up = view.directions @ days.T
-        axis.plot(across, up, color=color, markersize=size, label=label, **dots)
+        axis.plot(across, up, "o", color=color, markersize=2.6, label=label)
     for region, color, line in (
         (shown.box, GREY, "--"),
         (shown.budget, ORANGE, "-"),
@@ -211,14 +212,14 @@ def _draw(axis: Axes, shown: SetsOfADay, view: View) -> None:
         axis.fill(*around.T, color=color, alpha=0.07, linewidth=0.0)
         label = f"{region.label} (holds {100.0 * region.coverage:.0f} % of other days)"
         axis.plot(*closed.T, color=color, linewidth=1.8, linestyle=line, label=label)
-    corners = outline(shown.discrete, view.directions)
+    corners = outline(shown.discrete, view.directions, FEW_ANGLES)
     axis.plot(
         *corners.T,
+        "o",
         color=ORANGE,
         markersize=4.5,
         markerfacecolor="white",
-        label="discrete budget: outermost points",
-        **dots,
+        label="discrete budget: points farthest out",
     )
     titled(axis, view.title)
     axis.set_xlabel(view.axes[0])
