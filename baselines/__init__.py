@@ -25,6 +25,16 @@ from baselines.learned_forecast import ForecastAgent, LearnedForecast
 from baselines.mpc import Mpc, as_usual
 from baselines.replay import replay
 from baselines.risk import NEUTRAL, Risk
+from baselines.robust.day_policy import (
+    RobustDay,
+    by_affine_rules,
+    by_generation,
+    by_hedging,
+    doubtful,
+    several,
+    without_failures,
+)
+from baselines.robust.hour_policy import RobustMpc
 from baselines.rule_hours import cover_own_need, follow_prices
 from baselines.rules import Idle, Random, RulePolicy, tuned_rule
 from baselines.solution import Plan, Solution
@@ -44,6 +54,11 @@ POLICIES: Mapping[str, Callable[[System], Policy]] = {
     "benders": lambda system: CommittedMpc(system, kind_for(system), NEUTRAL),
     "stochastic_mpc": StochasticMpc,
     "cvar": lambda system: StochasticMpc(system, Risk()),
+    "robust": lambda system: RobustDay(system, by_generation),
+    "robust_ph": lambda system: RobustDay(system, by_hedging, several),
+    "robust_affine": lambda system: RobustDay(system, by_affine_rules, without_failures),
+    "robust_mpc": RobustMpc,
+    "wasserstein": lambda system: RobustDay(system, by_generation, doubtful),
     "dynamic_programming": DynamicProgramming,
 }
 

@@ -37,6 +37,10 @@ NO_SOLUTION: Final = (
     highspy.HighsModelStatus.kInfeasible,
     highspy.HighsModelStatus.kUnboundedOrInfeasible,
 )
+RUN_OUT: Final = (
+    highspy.HighsModelStatus.kTimeLimit,
+    highspy.HighsModelStatus.kSolutionLimit,  # of nodes, too
+)
 FEASIBLE: Final = int(highspy.SolutionStatus.kSolutionStatusFeasible)
 # The last basis can lead into numerical trouble from which a start without one is free.
 UNSETTLED: Final = (highspy.HighsModelStatus.kUnknown, highspy.HighsModelStatus.kSolveError)
@@ -229,23 +233,32 @@ class Solver:
         none = np.zeros(0)
         return Answer(x, info.objective_function_value, info.mip_dual_bound, none, none)
 
-    def search_mip(self, integers: Integers, gap: float, limit_s: float) -> Answer:
-        """Solve with some columns integer for a limited time; return what is proven by then.
+    def search_mip(
+        self, integers: Integers, gap: float, limit_s: float, nodes: int | None = None
+    ) -> Answer:
+        """Solve with some columns integer for as long as allowed; return what is proven by then.
+
+        Args:
+            integers: the columns.
+            gap: relative gap that is good enough.
+            limit_s: longest time, s.
+            nodes: most nodes of the search; None for no limit.
 
         Returns:
             The best solution, without columns and at infinite cost if there is none, and the bound.
 
         Raises:
-            SolverError: the status is neither optimal nor that time is over.
+            SolverError: the status is neither optimal nor that time or nodes have run out.
         """
         if not len(integers):  # HiGHS states no bound for these
             return self.solve_lp()
         self._set_integers(np.asarray(integers, dtype=np.int32))
         self.set_option("mip_rel_gap", gap)
+        self.set_option("mip_max_nodes", highspy.kHighsIInf if nodes is None else nodes)
         try:
             self._run(limit_s)
         except SolverError:
-            if self._highs.getModelStatus() != highspy.HighsModelStatus.kTimeLimit:
+            if self._highs.getModelStatus() not in RUN_OUT:
                 raise
         info = self._highs.getInfo()
         found = info.objective_function_value if info.primal_solution_status == FEASIBLE else np.inf

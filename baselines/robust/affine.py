@@ -38,14 +38,8 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 # What the hours so far have added up to; the rest of a rule forgets.
-STATES: Final = (
-    "energy_kwh",
-    "segment_kwh",
-    "backlog_kwh",
-    "level_kw",
-    "shortfall_kwh",
-    "surplus_kwh",
-)
+STORED: Final = ("energy_kwh", "segment_kwh", "backlog_kwh", "shortfall_kwh", "surplus_kwh")
+STATES: Final = (*STORED, "level_kw")
 TOGETHER: Final = ("short_kw", "long_kw")  # what follows from all members' hours
 # What follows from the pool's schedule, the rent and the commitment of the units.
 STILL: Final = (
@@ -270,9 +264,9 @@ def rules_of_hours(compiled: Compiled, system: System, memory: int = 1) -> Spars
     """Return which columns may depend on which entries, for rules that can be carried out.
 
     A wish of a step looks at its own member's steps before it, recourse at the step itself too,
-    neither further back than the memory. States look at all that has been. What is committed looks
-    at nothing, and what ties the community is taken as committed, but for deviations from the
-    nomination, which look at all members.
+    neither further back than the memory. States look at all that has been; without memory nothing
+    is stored differently. What is committed looks at nothing, and what ties the community is taken
+    as committed, but for deviations from the nomination, which look at all members.
 
     Args:
         compiled: the model of a scene.
@@ -290,7 +284,7 @@ def rules_of_hours(compiled: Compiled, system: System, memory: int = 1) -> Spars
     member = np.where(shared, COMMUNITY, entry % count)
     found = [np.zeros((2, 0), dtype=np.int64)]
     for name, numbers in compiled.columns.items():
-        if name in STILL:
+        if name in STILL or (memory == 0 and name in (*STORED, "taken_kwh")):
             continue
         there = numbers >= 0
         at = numbers[there][:, None]

@@ -100,8 +100,9 @@ class ColumnGeneration:
             decided = self._master.decide()
             best.raise_lower(decided.lower)
             found = self._ask(self._quick, decided)
-            proves = self._exact is not None and not self._improves(decided, found, stop.gap)
-            if proves and self._exact is not None:
+            helps = self._improves(decided, found, stop.gap) and self._any_new(found)
+            proves = self._exact is not None and not helps
+            if self._exact is not None and proves:
                 found = self._ask(self._exact, decided)
             best.offer(decided, found, self._cost(decided, found), proves)
             spent = time.perf_counter() - began
@@ -130,6 +131,14 @@ class ColumnGeneration:
         """Return whether cases are worse than the master knows, by a tenth of the gap."""
         return not closes(decided.upper, self._cost(decided, found), 0.1 * gap)
 
+    def _any_new(self, found: list[Found]) -> bool:
+        """Return whether the master does not know one of these cases."""
+        return not all(self._knows(scene, own.z) for scene, own in enumerate(found))
+
+    def _knows(self, scene: int, z: Array) -> bool:
+        """Return whether the master knows a case."""
+        return any(np.array_equal(z, known) for known in self._cases[scene])
+
     def _cost(self, decided: Decided, found: list[Found]) -> float:
         """Return what the decision costs at these cases, or at most where that is proven."""
         known = [f.value if f.bound is None else f.bound for f in found]
@@ -139,7 +148,7 @@ class ColumnGeneration:
 
     def _learn(self, scene: int, z: Array) -> bool:
         """Tell the master of a case that it does not know; return whether it was new."""
-        if any(np.array_equal(z, known) for known in self._cases[scene]):
+        if self._knows(scene, z):
             return False
         self._cases[scene].append(z)
         self._master.add(scene, z)

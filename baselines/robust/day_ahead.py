@@ -29,9 +29,8 @@ Integers = NDArray[np.int64]
 def alone(system: System, member: int) -> System:
     """Return a system of one member, which has nobody to trade with."""
     config = system.config
-    return build_system(
-        config.model_copy(update={"members": (config.members[member],), "ces": None})
-    )
+    nobody = {"ces": None, "pool": config.pool.model_copy(update={"enabled": False})}
+    return build_system(config.model_copy(update={"members": (config.members[member],), **nobody}))
 
 
 def first_stage(compiled: Compiled, system: System) -> tuple[Integers, Integers]:

@@ -22,9 +22,10 @@ from baselines.robust.adversary import Alternating
 from baselines.robust.affine import affine_rules, rules_of_hours
 from baselines.robust.column_generation import ColumnGeneration
 from baselines.robust.day_ahead import robust_day
-from baselines.robust.deviations import BUDGETS
+from baselines.robust.deviations import PLAYED
+from baselines.robust.hedging import Hedged, Hedging
 from baselines.robust.master import INTERIOR, Master
-from baselines.robust.outlook import Outlook, ambiguous, calm, misses, outlook
+from baselines.robust.outlook import Outlook, around_each, calm, misses, outlook
 from baselines.robust.problem import RobustProblem
 from baselines.scenarios import balanced
 from baselines.solution import Stop
@@ -38,6 +39,8 @@ Array = NDArray[np.float64]
 STOP: Final = Stop(gap=2e-3, iterations=4, time_s=np.inf)
 STARTS: Final = 3
 NODES: Final = 10
+HEDGING_STOP: Final = Stop(gap=2e-3, iterations=1, time_s=np.inf)
+HEDGING: Final = Hedging(flips=2, nodes=0)
 SCENARIOS: Final = 4
 REACH: Final = 4.0  # moves in full per member and scenario, on average
 
@@ -47,19 +50,27 @@ Decide = Callable[[Outlook], Array]
 
 def usual(public: PublicInfo, rng: np.random.Generator) -> Outlook:
     """Return the day that the forecast and its usual misses let expect."""
-    return outlook(public, misses(public.forecast, rng), BUDGETS.steps(public.system))
+    return outlook(public, misses(public.forecast, rng), PLAYED.steps(public.system))
 
 
 def without_failures(public: PublicInfo, rng: np.random.Generator) -> Outlook:
     """Return the same day with a grid that does as announced."""
-    return calm(public, misses(public.forecast, rng), BUDGETS.steps(public.system))
+    return calm(public, misses(public.forecast, rng), PLAYED.steps(public.system))
+
+
+def several(public: PublicInfo, rng: np.random.Generator) -> Outlook:
+    """Return a few equally likely futures, each of which may be missed as usual."""
+    futures = balanced(public.system, public.forecast, SCENARIOS, rng)
+    budget = PLAYED.steps(public.system)
+    return around_each(public, futures, misses(public.forecast, rng), budget)
 
 
 def doubtful(public: PublicInfo, rng: np.random.Generator) -> Outlook:
     """Return a few futures whose probabilities are in doubt."""
     futures = balanced(public.system, public.forecast, SCENARIOS, rng)
-    reach = REACH * len(public.system.members)
-    return ambiguous(public, futures, misses(public.forecast, rng), reach)
+    day = np.full(4 * len(public.system.members), float(public.system.steps_per_day))
+    ahead = around_each(public, futures, misses(public.forecast, rng), day)
+    return replace(ahead, reach=REACH * len(public.system.members))
 
 
 def day_of(ahead: Outlook) -> RobustProblem:
@@ -86,6 +97,14 @@ def by_generation(ahead: Outlook) -> Array:
     units = np.searchsorted(problem.first, problem.whole)
     x = master.searched(units, no_pairs(), STOP.gap, NODES)
     return placed(ahead, problem, found.x if x is None else x)
+
+
+def by_hedging(ahead: Outlook) -> Array:
+    """Return what a day commits to, its master solved scene by scene, likewise."""
+    problem = day_of(ahead)
+    master = Hedged(problem, HEDGING_STOP, HEDGING, INTERIOR)
+    found = ColumnGeneration(problem, master, Alternating(problem, STARTS)).run(STOP)
+    return placed(ahead, problem, found.x)
 
 
 def by_affine_rules(ahead: Outlook) -> Array:

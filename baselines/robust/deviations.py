@@ -57,6 +57,8 @@ class Budgets:
 
 
 BUDGETS = Budgets()
+# What policies plan with: longer budgets cost more in `val` than they save.
+PLAYED = BUDGETS.times(0.25)
 HALF_WIDTHS = (0.20, 0.15, 0.10, 0.10)  # of the expected wind, PV, load, heat
 
 

@@ -87,9 +87,8 @@ class Dual:
 
     def budgets(self) -> tuple[Sparse, Array]:
         """Return rows over the moves, and what they must not exceed."""
-        uncertain, moves = self._scene.uncertain, len(self.able)
-        at = (np.ones(moves), (uncertain.group[self.able], np.arange(moves)))
-        return sparse.csr_array(at, shape=(len(uncertain.budget), moves)), uncertain.budget
+        sums, most = self._scene.uncertain.limits()
+        return sparse.csr_array(sparse.csc_array(sums)[:, self.able]), most
 
     def values(self, x: Array) -> Array:
         """Return what each column of the dual is worth after fixed columns x, (size,)."""

@@ -21,18 +21,18 @@ to the best decision are our choice.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from baselines.compiled import Sparse
 from baselines.cuts import closes
-from baselines.highs import Answer, InfeasibleError, SolverError
+from baselines.highs import OPTIONS, TIME_LIMIT_S, Answer, InfeasibleError, SolverError
 from baselines.programme import held
 from baselines.robust.master import Decided, Known
 from baselines.robust.problem import RobustProblem
@@ -55,12 +55,14 @@ class Hedging:
         penalty: rho, per marginal cost of a decision.
         start: share of the relaxation's multipliers to start from.
         flips: most disputed decisions that are changed in the best one, per iteration.
+        nodes: most nodes of the search in one scene; 0 for its relaxation, None for no limit.
         threads: scenes in parallel.
     """
 
     penalty: float = 0.3
     start: float = 1.0
     flips: int = 12
+    nodes: int | None = None
     threads: int = 1
 
     def __post_init__(self) -> None:
@@ -71,6 +73,8 @@ class Hedging:
             raise InputError(f"hedging: start is {self.start}; it must lie in 0..1")
         if self.flips < 0:
             raise InputError(f"hedging: flips is {self.flips}; it must be at least 0")
+        if self.nodes is not None and self.nodes < 0:
+            raise InputError(f"hedging: nodes is {self.nodes}; it must be at least 0, or None")
         if self.threads < 1:
             raise InputError(f"hedging: threads is {self.threads}; it must be at least 1")
 
@@ -96,7 +100,11 @@ class Hedged:
     """
 
     def __init__(
-        self, problem: RobustProblem, stop: Stop = STOP, hedging: Hedging | None = None
+        self,
+        problem: RobustProblem,
+        stop: Stop = STOP,
+        hedging: Hedging | None = None,
+        options: Mapping[str, Any] = OPTIONS,
     ) -> None:
         """Start without any case.
 
@@ -104,6 +112,7 @@ class Hedged:
             problem: what is decided; every scene has a probability above 0.
             stop: when a decision is good enough, or no longer looked for.
             hedging: how scenes are brought together; the usual way unless stated.
+            options: HiGHS options by name, for all scenes together.
 
         Raises:
             InputError: probability may be moved, whose price the scenes would share, or a scene has
@@ -122,9 +131,10 @@ class Hedged:
         self._stop, self._hedging = stop, hedging or Hedging()
         self._weight, self._decisions = problem.probability, len(problem.first)
         self._binary = np.searchsorted(problem.first, problem.whole)
-        self._relaxed = _Relaxed(problem)
+        self._relaxed = _Relaxed(problem, options)
         self._alone = [
-            _Alone(problem, scene, FINER * stop.gap) for scene in range(len(self._weight))
+            _Alone(problem, scene, FINER * stop.gap, self._hedging.nodes)
+            for scene in range(len(self._weight))
         ]
         self._nested = len(problem.recourse_whole) > 0
         self._lower = -np.inf
@@ -266,10 +276,10 @@ class _Tried:
 class _Relaxed:
     """All scenes in one programme, with what is 0 or 1 in between or, of the decisions, given."""
 
-    def __init__(self, problem: RobustProblem) -> None:
+    def __init__(self, problem: RobustProblem, options: Mapping[str, Any]) -> None:
         """Start without any case."""
         self._weight = problem.probability
-        self._known = Known(problem, range(len(self._weight)), self._weight)
+        self._known = Known(problem, range(len(self._weight)), self._weight, options)
         self._binary = self._known.whole
         self._told: list[tuple[int, Sparse]] = []
 
@@ -301,18 +311,19 @@ class _Relaxed:
 class _Alone:
     """One scene, whose decisions are its own or given."""
 
-    def __init__(self, problem: RobustProblem, scene: int, gap: float) -> None:
+    def __init__(self, problem: RobustProblem, scene: int, gap: float, nodes: int | None) -> None:
         """Start without any case.
 
         Args:
             problem: whose scene it is.
             scene: its number.
             gap: to which it is solved.
+            nodes: most nodes of a search.
         """
         self._known = Known(problem, [scene], np.ones(1))
         # Solutions come from all scenes together; of one alone the bound is what counts.
         self._known.solver.set_option("mip_heuristic_effort", 0.0)
-        self._scene, self._gap = scene, gap
+        self._scene, self._gap, self._nodes = scene, gap, nodes
 
     def add(self, z: Array) -> None:
         """Add the recourse to some moves, (moves,)."""
@@ -324,17 +335,25 @@ class _Alone:
         paid = numbers.cost.copy()
         paid[: len(cost)] += cost
         self._known.solver.load(replace(numbers, cost=paid))
-        return self._optimum()
+        relaxed = self._known.solver.solve_lp()
+        if self._nodes == 0 or self._is_whole(relaxed):
+            return relaxed
+        found = self._known.solver.search_mip(
+            self._known.whole, self._gap, TIME_LIMIT_S, self._nodes
+        )
+        # Without a solution, that between 0 and 1 says what the scene would like.
+        return found if len(found.x) else replace(relaxed, bound=found.bound)
 
     def cost(self, x: Array) -> float:
         """Return what decisions, (decisions,), cost the scene."""
-        self._known.solver.load(held(self._known.numbers, np.arange(len(x)), x))
-        return self._optimum().objective
+        solver = self._known.solver
+        solver.load(held(self._known.numbers, np.arange(len(x)), x))
+        relaxed = solver.solve_lp()
+        if self._is_whole(relaxed):
+            return relaxed.objective
+        return solver.solve_mip(self._known.whole, self._gap).objective
 
-    def _optimum(self) -> Answer:
-        """Solve what is loaded; the search is spared where the relaxation is whole."""
-        answer = self._known.solver.solve_lp()
-        binary = answer.x[self._known.whole]
-        if (np.abs(binary - np.round(binary)) <= WHOLE).all():
-            return answer
-        return self._known.solver.solve_mip(self._known.whole, self._gap)
+    def _is_whole(self, relaxed: Answer) -> bool:
+        """Return whether a relaxation needs no search."""
+        binary = relaxed.x[self._known.whole]
+        return bool((np.abs(binary - np.round(binary)) <= WHOLE).all())

@@ -21,7 +21,7 @@ from baselines.plans import Values, requests
 from baselines.robust.adversary import Alternating
 from baselines.robust.column_generation import ColumnGeneration
 from baselines.robust.day_ahead import scenes_of
-from baselines.robust.deviations import BUDGETS
+from baselines.robust.deviations import PLAYED
 from baselines.robust.master import Master
 from baselines.robust.outlook import Misses, Outlook, misses, outlook
 from baselines.robust.problem import Recourse, RobustProblem
@@ -34,7 +34,7 @@ from mmg_env.system import System
 Array = NDArray[np.float64]
 
 # By rounds alone: what is decided must not depend on how fast a machine is.
-STOP: Final = Stop(gap=1e-3, iterations=3, time_s=np.inf)
+STOP: Final = Stop(gap=1e-3, iterations=2, time_s=np.inf)
 STARTS: Final = 2
 GAP: Final = 1e-3
 NODES: Final = 10
@@ -74,7 +74,7 @@ class RobustMpc:
         public: PublicInfo = info["public"]
         found = misses(public.forecast, self._rng)
         self._remember(public, found)
-        left = np.maximum(BUDGETS.steps(self._system) - self._spent, 0.0)
+        left = np.maximum(PLAYED.steps(self._system) - self._spent, 0.0)
         request = worst_case_plan(outlook(public, found, left))
         return np.clip(self._codec.encode(request), -1.0, 1.0)
 

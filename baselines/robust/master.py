@@ -159,6 +159,7 @@ class Master:
         Raises:
             SolverError: HiGHS proved no optimum.
         """
+        self._known.solver.forget()  # with many new rows, the last basis is a bad start
         answer = self._known.solver.solve_mip(self._known.whole, self._gap)
         end = self._decisions + self._scenes
         theta = answer.x[self._decisions : end]

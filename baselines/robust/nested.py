@@ -71,8 +71,11 @@ class Nested:
             if not any(np.array_equal(pattern, known) for known in self._patterns[scene]):
                 self._patterns[scene].append(pattern)
                 upper.allow(pattern)
+            before = z
             z, proven = upper.worst(stop.gap / 2, left_s)
             bound = min(bound, proven)
+            if np.array_equal(z, before):  # bounds differ by what the searches leave open
+                break
         return best._replace(bound=max(bound, best.value))
 
 

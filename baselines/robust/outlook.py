@@ -2,9 +2,9 @@
 
 Of the weather and the loads the forecast is the middle; it may miss by the half-widths that 95 % of
 its own draws keep to. Where the grid can fail, there are two scenes: it stays up, or it fails once,
-at any hour of the next day, for as long as failures last on average. Their probabilities are the
-grid's own. An outage is a move like others; what a deviation from the nomination costs meanwhile
-stays in the bill, which overstates it.
+at any later hour of the next day, for as long as failures last on average. Their probabilities are
+the grid's own. An outage is a move like others: what deviations from the nomination cost meanwhile,
+and what reserve earns, stay in the bill, though the simulator counts neither.
 
 Source: our choice.
 """
@@ -29,6 +29,7 @@ from mmg_env.series import Forecast, Scenarios
 from mmg_env.system import System
 
 Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 DRAWS: Final = 100
 INSIDE: Final = 0.95  # of the draws, in each hour and series
@@ -127,10 +128,12 @@ def outlook(public: PublicInfo, found: Misses, budget: Array) -> Outlook:
         budget: steps of deviation in full.
     """
     alone = calm(public, found, budget)
-    chance = failing(public.system)
+    system, window, rows = alone.system, alone.window, alone.rows[0]
+    begins = beginnings(system, window, rows)
+    chance = failing(system, len(begins))
     if chance == 0.0:
         return alone
-    fails = with_outage(alone.system, alone.window, alone.rows[0], alone.sets[0])
+    fails = with_outage(system, begins, rows, alone.sets[0])
     return replace(
         alone,
         blocks=2 * alone.blocks,
@@ -140,53 +143,59 @@ def outlook(public: PublicInfo, found: Misses, budget: Array) -> Outlook:
     )
 
 
-def ambiguous(public: PublicInfo, scenarios: Scenarios, found: Misses, reach: float) -> Outlook:
-    """Return futures from which probability may be moved to others that are not far away.
-
-    The distance of two futures is the number of moves in full between them, and its mean may be
-    `reach`: a ball of Wasserstein's distance around the scenarios.
+def around_each(public: PublicInfo, scenarios: Scenarios, found: Misses, budget: Array) -> Outlook:
+    """Return some futures as scenes, each of which may be missed.
 
     Args:
         public: what is known.
         scenarios: what may come, from this step on.
         found: how far each future may miss.
-        reach: radius of the ball, in moves.
+        budget: (4 * members,) steps of deviation in full.
     """
     system, window = public.system, window_at(public.system, public.step)
     compiled, blocks, rows = scenario_numbers(public, window, scenarios)
-    all_of_it = np.full(4 * len(system.members), float(rows.shape[1]))
-    sets = tuple(found.around(system, window, own, all_of_it) for own in rows)
-    probability = scenarios.probability
-    return Outlook(system, window, compiled, tuple(blocks), rows, sets, probability, reach)
+    sets = tuple(found.around(system, window, own, budget) for own in rows)
+    return Outlook(system, window, compiled, tuple(blocks), rows, sets, scenarios.probability)
 
 
-def failing(system: System) -> float:
-    """Return how likely the grid is to fail within a day."""
+def beginnings(system: System, window: Window, rows: Array) -> Integers:
+    """Return in which steps of the next day the grid may fail: it is up, and not the current one.
+
+    Args:
+        system: the system.
+        window: where the steps lie.
+        rows: (steps, columns) what is expected.
+    """
+    share = rows[:, 4 * len(system.members) + X.grid_up]
+    later = np.arange(window.hour + 1, min(len(rows), window.hour + system.steps_per_day))
+    return later[share[later] > 0.0]
+
+
+def failing(system: System, steps: int) -> float:
+    """Return how likely the grid is to fail in some steps in which it is up."""
     source = system.config.source
     if not isinstance(source, AnalogueSource):
         return 0.0
     stays = 1.0 - min(1.0, source.outage_start_per_h * system.dt_h)
-    return float(1.0 - stays**system.steps_per_day)
+    return float(1.0 - stays**steps)
 
 
 def with_outage(
-    system: System, window: Window, rows: Array, calm: UncertaintySet
+    system: System, begins: Integers, rows: Array, calm: UncertaintySet
 ) -> UncertaintySet:
     """Return a set in which the grid may fail once, too.
 
     Args:
         system: its grid can fail.
-        window: where the steps lie.
+        begins: steps in which that may begin.
         rows: (steps, columns) what is expected.
         calm: the set without failures.
     """
     source = system.config.source
     assert isinstance(source, AnalogueSource)
-    steps, first = len(rows), entries(system, 0) + 4 * len(system.members) * len(rows)
+    steps, first = len(rows), 4 * len(system.members) * len(rows)
     share = rows[:, 4 * len(system.members) + X.grid_up]
     lasting = max(1, round(source.outage_mean_h / system.dt_h))
-    begins = np.arange(window.hour, min(steps, window.hour + system.steps_per_day))
-    begins = begins[share[begins] > 0.0]
     fails = sparse.lil_array((entries(system, steps), len(begins)))
     for move, begin in enumerate(begins.tolist()):
         down = np.arange(begin, min(steps, begin + lasting))

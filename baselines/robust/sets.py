@@ -9,15 +9,14 @@ Box, budget, discrete budget and data-correlated sets are of this form.
 
 Two opposed moves of one group cancel in part when both are made. In a set that is not `whole` one
 of them alone does the same for less of the budget, so both together add nothing: an entry stays
-between -down and up. Nothing that is sampled or listed here makes both in full.
+between -down and up. In a `whole` set at most one of the two is made.
 
 Source: Bertsimas & Sim 2004 (budgets).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import combinations, product, zip_longest
-from typing import Final, NamedTuple
+from itertools import chain, product
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +25,7 @@ from scipy import sparse
 from baselines.compiled import Sparse
 from baselines.highs import InfeasibleError
 from baselines.programme import Programme, numbers_of
+from baselines.robust.corners import Slot, corner_count, corners_of, slots_of
 from mmg_env.errors import InputError
 
 Array = NDArray[np.float64]
@@ -33,18 +33,6 @@ Integers = NDArray[np.int64]
 
 TOLERANCE: Final = 1e-6  # of membership, in units of the entries
 NOTHING: Final = 1e-9  # what a solver takes for 0 in a matrix
-
-
-class Slot(NamedTuple):
-    """A move, or two opposed moves of which one is made.
-
-    Attributes:
-        group: their group.
-        moves: one or two numbers of moves.
-    """
-
-    group: int
-    moves: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +79,24 @@ class UncertaintySet:
             left[self.group[move]] -= z[move]
         return z
 
+    def limits(self) -> tuple[Sparse, Array]:
+        """Return sums of moves, (sums, moves), and what they must not exceed, (sums,).
+
+        These are the budgets; and in a `whole` set, that of opposed moves one is made.
+        """
+        spent = _membership(self.group, len(self.budget))
+        if not self.whole:
+            return spent, self.budget
+        slots = chain.from_iterable(slots_of(self.moves, self.group, len(self.budget)))
+        opposed = np.array([slot.moves for slot in slots if len(slot.moves) > 1], dtype=np.int64)
+        either = _membership(np.arange(len(opposed)).repeat(2), len(opposed))
+        place = sparse.csr_array(
+            (np.ones(opposed.size), (np.arange(opposed.size), opposed.ravel())),
+            shape=(opposed.size, len(self.group)),
+        )
+        rows = sparse.vstack([spent, either @ place], format="csr")
+        return rows, np.concatenate([self._capacity(), np.ones(len(opposed))])
+
     def support(self, direction: Array) -> tuple[float, Array]:
         """Return how far the set reaches in a direction, and (moves,) the moves that reach it.
 
@@ -117,13 +123,13 @@ class UncertaintySet:
             raise InputError(f"deviation: shape {deviation.shape}; it must be ({entries},)")
         if not count:
             return bool((np.abs(deviation) <= tolerance).all())
-        budget = self._capacity()
-        rows = sparse.vstack([felt(self.moves), _membership(self.group, len(budget))], format="csr")
+        spent, most = self.limits()
+        rows = sparse.vstack([felt(self.moves), spent], format="csr")
         numbers = numbers_of(
             np.zeros(count),
             np.ones(count),
-            np.concatenate([deviation - tolerance, np.zeros(len(budget))]),
-            np.concatenate([deviation + tolerance, budget]),
+            np.concatenate([deviation - tolerance, np.zeros(len(most))]),
+            np.concatenate([deviation + tolerance, most]),
             np.zeros(count),
         )
         solver = Programme("membership", rows, numbers).solver()
@@ -181,7 +187,9 @@ class UncertaintySet:
         goes; of `whole` sets it is the first. Half of the time the budget is the group's, else a
         part of it.
         """
-        slots = [slot for group in self._slots() for slot in group]
+        slots = [
+            slot for group in slots_of(self.moves, self.group, len(self.budget)) for slot in group
+        ]
         ends = [self._drawn(slots, count, rng) for _ in range(2)]
         weight = np.maximum(rng.uniform(-1.0, 1.0, (count, 1)), 0.0) * (not self.whole)
         return np.asarray((1.0 - weight) * ends[0] + weight * ends[1])
@@ -198,14 +206,14 @@ class UncertaintySet:
         Raises:
             InputError: there are more.
         """
-        groups = self._slots()
+        groups = slots_of(self.moves, self.group, len(self.budget))
         budget = np.minimum(self._capacity(), [len(slots) for slots in groups])
         count = 1
         for slots, most in zip(groups, budget, strict=True):
-            count *= _corner_count(slots, float(most))
+            count *= corner_count(slots, float(most))
         if count > limit:
             raise InputError(f"uncertainty set: it has {count} vertices; at most {limit} are asked")
-        corners = [list(_corners(s, float(b))) for s, b in zip(groups, budget, strict=True)]
+        corners = [list(corners_of(s, float(b))) for s, b in zip(groups, budget, strict=True)]
         z = np.zeros((count, self.moves.shape[1]))
         for row, parts in zip(z, product(*corners), strict=True):
             for moves, sizes in parts:
@@ -215,24 +223,6 @@ class UncertaintySet:
     def _capacity(self) -> Array:
         """Return the budgets that can be used, (groups,)."""
         return np.floor(self.budget) if self.whole else self.budget
-
-    def _slots(self) -> list[list[Slot]]:
-        """Return the moves of each group, opposed ones together."""
-        columns = sparse.csc_array(self.moves)
-        columns.eliminate_zeros()
-        lines: dict[tuple[int, bytes, bytes], tuple[list[int], list[int]]] = {}
-        for move, group in enumerate(self.group.tolist()):
-            part = slice(columns.indptr[move], columns.indptr[move + 1])
-            entries, sizes = columns.indices[part], columns.data[part]
-            largest = sizes[np.argmax(np.abs(sizes))] if len(sizes) else 1.0
-            line = (group, entries.tobytes(), (sizes / largest).tobytes())
-            lines.setdefault(line, ([], []))[int(largest < 0.0)].append(move)
-        slots: list[list[Slot]] = [[] for _ in self.budget]
-        for (group, *_), (up, down) in lines.items():
-            for both in zip_longest(up, down):
-                moves = tuple(move for move in both if move is not None)
-                slots[group].append(Slot(group, moves))
-        return slots
 
     def _drawn(self, slots: list[Slot], count: int, rng: np.random.Generator) -> Array:
         """Draw moves in full as far as random parts of the budgets go, (count, moves)."""
@@ -326,31 +316,3 @@ def felt(matrix: Sparse) -> Sparse:
     found.data[np.abs(found.data) <= NOTHING] = 0.0
     found.eliminate_zeros()
     return found
-
-
-def _corner_count(slots: list[Slot], budget: float) -> int:
-    """Return how many vertices a group has whose budget is no more than it has slots."""
-    ways = [1]  # of making so many moves
-    for slot in slots:
-        ways = [
-            same + len(slot.moves) * one_less
-            for same, one_less in zip([*ways, 0], [0, *ways], strict=True)
-        ]
-    most = int(budget)
-    partly = (most + 1) * ways[most + 1] if budget > most else 0
-    return sum(ways[: most + 1]) + partly
-
-
-def _corners(slots: list[Slot], budget: float) -> Iterator[tuple[tuple[int, ...], list[float]]]:
-    """Yield the vertices of a group: which moves are made, and how far."""
-    most = int(budget)
-    for count in range(most + 1):
-        for chosen in combinations(slots, count):
-            for moves in product(*(slot.moves for slot in chosen)):
-                yield moves, [1.0] * count
-    if budget == most:
-        return
-    for chosen in combinations(slots, most + 1):
-        for moves in product(*(slot.moves for slot in chosen)):
-            for partly in range(most + 1):
-                yield moves, [budget - most if k == partly else 1.0 for k in range(most + 1)]
