@@ -4,10 +4,9 @@ from functools import cache
 
 import numpy as np
 import pytest
-from players import PLANNERS, player
+from players import PLANNERS, player, players_of
 from random_systems import random_episode, random_system
 
-from baselines import playable
 from baselines.compiled import fill
 from baselines.deterministic import (
     _solve_by_binaries,
@@ -183,7 +182,7 @@ def test_the_state_at_reset_is_the_first_state():
 PLAYED = [
     (suite, name)
     for suite in ("s1_3mg", "community_real", "resilience", "s2_crh", "tiny")
-    for name in playable(load_system(suite))
+    for name in players_of(suite, load_system(suite))
 ]
 
 

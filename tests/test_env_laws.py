@@ -12,10 +12,11 @@ import laws
 import numpy as np
 import pytest
 import random_systems
-from players import PLANNERS, player
+from players import PLANNERS, ROBUST, player, players_of
 from strategies import make_case
 
-from baselines import POLICIES, playable
+from baselines import POLICIES
+from baselines.robust.day_ahead import alone
 from mmg_env import CommunityEnv, load_system, sample_episode
 from mmg_env.env import Run
 from mmg_env.forecasting import make_rows_consistent
@@ -194,6 +195,12 @@ def random_case(seed):
     return system, random_systems.random_episode(system, seed)
 
 
+def failing_case():
+    """Return a member whose grid fails, for policies that plan for that."""
+    system = alone(load_system("resilience", {"episode_h": 24}), 1)
+    return system, sample_episode(system, "test", 0)
+
+
 CASES = {
     "s1_3mg": lambda: shipped_case("s1_3mg"),
     "community_real": lambda: shipped_case("community_real"),
@@ -217,7 +224,7 @@ def times(system, episode):
 class Late:
     """A planner that plays a few hours of the day, somebody idle the others, to be fast.
 
-    Planners remember nothing but where solvers start from.
+    Planners remember nothing but where solvers start from and what they committed to.
     """
 
     def __init__(self, policy, system):
@@ -240,13 +247,16 @@ ONE_OF_A_KIND = {
     ("cvar", "quarter hours"),
     ("cvar", "community_real"),
     ("benders", "quarter hours"),
+    ("robust_affine", "s1_3mg"),
 }
 PLAYED = [
     (name, case)
     for case in CASES
-    for name in playable(CASES[case]()[0])
+    for name in players_of(case, CASES[case]()[0])
     if (name, case) not in ONE_OF_A_KIND
 ]
+PLAYED += [(name, "failing grid") for name in ROBUST if "failing grid" in ROBUST[name]]
+CASES["failing grid"] = failing_case
 
 
 @pytest.mark.parametrize(("name", "case"), PLAYED)

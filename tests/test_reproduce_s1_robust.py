@@ -1,4 +1,4 @@
-"""The command `mmg reproduce s1-robust`: a page that needs nothing else, and tables that agree with it."""
+"""The command `mmg reproduce s1-robust`: a page that needs nothing else, and true tables."""
 
 import csv
 import re
@@ -15,13 +15,14 @@ from experiments.reproduce.s1_robust_cases import FULL, QUICK
 from experiments.reproduce.s1_robust_findings import DISCRETE, factors, gather, jobs
 from experiments.reproduce.s1_robust_page import CALIBRATED, NOT_REPRODUCED, page_of
 from experiments.reproduce.s1_robust_page import QUICK as QUICK_NOTICE
-from experiments.reproduce.s1_robust_sweeps import MORE_LOAD, USUAL
+from experiments.reproduce.s1_robust_sweeps import DAYS, MORE_LOAD, NARROW, USUAL
 from experiments.reproduce.s1_robust_tables import PAPER, PLAIN, every_table, methods
 from experiments.reproduce.s1_robust_words import (
     between,
     of_budgets,
     of_contests,
     of_methods,
+    of_prices,
     of_sets,
     of_shortfalls,
     verdict,
@@ -34,7 +35,7 @@ TINY = QUICK._replace(
     fit_days=20,
     test_days=8,
     time_s=2.0,
-    exact_s=0.5,
+    exact_s=0.3,
     nested_s=0.5,
     scenes=(5, 6),
 )
@@ -162,8 +163,19 @@ def test_dearer_shedding_costs_more_where_load_is_shed():
     own = found().shed[0]
     low, high = min(TINY.unserved), max(TINY.unserved)
     assert own[MORE_LOAD, high].value.upper > own[USUAL, high].value.upper
-    for kind in (USUAL, MORE_LOAD):
+    for kind in DAYS:
         assert own[kind, high].value.upper >= own[kind, low].value.lower - 1e-6
+    assert own[NARROW, high].value.upper >= own[MORE_LOAD, high].value.lower - 1e-6
+
+
+def test_words_say_where_the_price_of_unserved_load_matters():
+    at = {(kind, price): one for (kind, price), one in found().shed[0].items()}
+    high = max(TINY.unserved)
+    for kind in DAYS:
+        at[kind, high] = at[kind, high]._replace(worst_kwh=12.0 if kind == NARROW else 0.0)
+    text = of_prices(found()._replace(shed={0: at}))
+    assert f"{USUAL}: no load is shed at worst" in text
+    assert f"{NARROW}: at worst 12 kWh are shed" in text
 
 
 def test_the_heuristic_is_never_worse_than_what_is_proven():

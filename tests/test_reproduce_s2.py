@@ -13,6 +13,7 @@ from experiments.cli import app
 from experiments.reproduce import s2
 from experiments.reproduce.cases import CASES, FEATURES, ONE, THREE, case_system
 from experiments.reproduce.day import middle_day
+from experiments.reproduce.jobs import run
 from experiments.reproduce.s2_findings import (
     FULL,
     QUICK,
@@ -20,7 +21,6 @@ from experiments.reproduce.s2_findings import (
     attributed,
     gather,
     jobs,
-    run,
     values_of,
 )
 from experiments.reproduce.s2_money import (

@@ -5,9 +5,10 @@ from functools import cache
 import gymnasium
 import numpy as np
 import pytest
+from players import ROBUST, players_of
 from strategies import make_case
 
-from baselines import POLICIES, playable, policy_named
+from baselines import POLICIES, policy_named
 from mmg_env import CommunityEnv, load_system, rollout
 from mmg_env.errors import InputError
 from mmg_env.trajectory import simulate
@@ -81,9 +82,13 @@ def test_seed_and_options_choose_the_episode(listener):
     assert nominal.episode.steps == 24
 
 
-@pytest.mark.parametrize("name", playable(load_system("s1_3mg")))
-def test_a_rollout_repeats_bit_by_bit(name):
-    env = env_of()
+PLAYED = [("s1_3mg", name) for name in players_of("s1_3mg", load_system("s1_3mg"))]
+PLAYED += [("tiny", name) for name in ROBUST if ("s1_3mg", name) not in PLAYED]
+
+
+@pytest.mark.parametrize(("suite", "name"), PLAYED)
+def test_a_rollout_repeats_bit_by_bit(suite, name):
+    env = env_of(suite)
     first = rollout(env, policy_named(name)(env.system), options={"episode": 1})
     rollout(env, POLICIES["random"](env.system), options={"episode": 2})
     policy = policy_named(name)(env.system)

@@ -36,7 +36,8 @@ def slots_of(moves: Sparse, group: Integers, groups: int) -> list[list[Slot]]:
         group: (moves,) the group of each.
         groups: their number.
     """
-    columns = sparse.csc_array(moves)
+    columns = sparse.csc_array(moves, copy=True)
+    columns.sum_duplicates()  # which sorts them, too
     columns.eliminate_zeros()
     lines: dict[tuple[int, bytes, bytes], tuple[list[int], list[int]]] = {}
     for move, own in enumerate(group.tolist()):

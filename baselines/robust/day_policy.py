@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.branching import INTEGRAL
 from baselines.committed_mpc import firm_from
 from baselines.exclusivity import no_pairs
 from baselines.mpc import Solvers, plan_from
@@ -126,11 +127,16 @@ def placed(ahead: Outlook, problem: RobustProblem, x: Array) -> Array:
 
 
 def units_of(ahead: Outlook, x: Array) -> Array | None:
-    """Return whether units run, (rows of `chp_on`, steps of a day + 1); None without units."""
+    """Return whether units run, (rows of `chp_on`, steps of a day + 1).
+
+    None without units, and where the search found no way to run them: then the hours decide.
+    """
     if "chp_on" not in ahead.compiled.columns:
         return None
     columns = ahead.compiled.columns["chp_on"][:, : ahead.system.steps_per_day + 1]
-    return np.where(columns >= 0, np.round(x[columns]), 0.0)
+    runs = np.where(columns >= 0, x[columns], 0.0)
+    whole = np.rint(runs).astype(np.float64)
+    return whole if np.allclose(runs, whole, atol=INTEGRAL) else None
 
 
 class RobustDay:

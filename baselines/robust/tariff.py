@@ -121,7 +121,14 @@ def with_tariffs(
 
     Returns:
         (scenes * factors, steps, columns) and (scenes * factors,).
+
+    Raises:
+        InputError: there are not as many weights as factors.
     """
+    if len(factors) != len(weights):
+        raise InputError(
+            f"tariff: {len(factors)} factors and {len(weights)} weights; there must be as many"
+        )
     at = 4 * members + np.array(TARIFF)
     every = np.repeat(rows, len(factors), axis=0)
     every[..., at] *= np.tile(factors, len(rows))[:, None, None]

@@ -10,11 +10,10 @@ import joblib
 import typer
 
 from experiments.engine import exclusive
+from experiments.reproduce.output import hand_over, tell
 from experiments.reproduce.s1_robust_cases import FULL, QUICK
 from experiments.reproduce.s1_robust_findings import gather
 from experiments.reproduce.s1_robust_tables import every_table, shown_on_terminal
-from experiments.reproduce.s2 import REPORT, tell, write
-from experiments.reproduce.tables import as_csv
 
 
 def s1_robust(
@@ -33,7 +32,4 @@ def s1_robust(
 
         tables = every_table(findings)
         tell(shown_on_terminal(tables))
-        for table in tables:
-            write(out / f"{table.file}.csv", as_csv(table))
-        write(out / REPORT, page_of(findings, tables))
-        typer.echo(f"written: {out / REPORT} and {len(tables)} tables as CSV")
+        hand_over(out, page_of(findings, tables), tables)

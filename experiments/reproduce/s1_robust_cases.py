@@ -24,7 +24,7 @@ from baselines.robust.problem import RobustProblem
 from baselines.robust.sets import UncertaintySet
 from baselines.robust.typical_days import expected_days, problem_of_days, typical_problem
 from baselines.solution import Stop
-from experiments.reproduce.s2_findings import Key
+from experiments.reproduce.jobs import Key
 from mmg_env.system import System, load_system
 
 Array = NDArray[np.float64]
@@ -95,15 +95,16 @@ FULL: Final = Size(
     quick=False,
 )
 QUICK: Final = FULL._replace(
-    time_s=8.0,
-    exact_s=3.0,
-    nested_s=2.0,
+    members=(1,),
+    time_s=3.0,
+    exact_s=0.5,
+    nested_s=0.3,
     scenes=(5, 20),
     factors=(0.0, 1.0),
     tariffs=(0.0, 0.15),
     unserved=(5.0, 20.0),
-    days=20,
-    fit_days=60,
+    days=10,
+    fit_days=40,
     test_days=20,
     quick=True,
 )

@@ -11,11 +11,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from experiments.reproduce.canvas import beside, by_hour, panels, svg, titled
-from experiments.reproduce.s1_robust_cases import Solved, name_of
+from experiments.reproduce.s1_robust_cases import TARIFFS, Solved, name_of
 from experiments.reproduce.s1_robust_findings import DISCRETE, Findings
 from experiments.reproduce.s1_robust_methods import WorstDay
 from experiments.reproduce.s1_robust_sweep_tables import label, money
-from experiments.reproduce.s1_robust_sweeps import DAYS, MORE_LOAD
+from experiments.reproduce.s1_robust_sweeps import DAYS
 from experiments.reproduce.s1_robust_tables import (
     BINARY,
     HEDGED,
@@ -125,12 +125,12 @@ def budget_chart(findings: Findings) -> str:
     """Draw what is promised by factor of the budgets, and what realised days cost."""
     figure, axes = panels(11.5, 3.2, 1, len(findings.budgets))
     for axis, (member, found) in zip(axes, findings.budgets.items(), strict=True):
-        places = np.arange(len(found))
+        places, by = np.arange(len(found)), list(found.values())
         for text, color, line, values in (
-            ("affine rules, at worst", RED, "s--", [one.ruled for one in found.values()]),
-            ("two-stage, at worst", BLUE, "o-", [one.value.upper for one in found.values()]),
-            ("realised, CVaR95", GREEN, "v:", [cvar(o.reality.cost) for o in found.values()]),
-            ("realised, mean", GREEN, "v-", [o.reality.cost.mean() for o in found.values()]),
+            ("promised at worst, CVaR95", BLUE, "o:", [cvar(o.reality.promised) for o in by]),
+            ("promised at worst, mean", BLUE, "o-", [o.reality.promised.mean() for o in by]),
+            ("realised, CVaR95", GREEN, "v:", [cvar(o.reality.cost) for o in by]),
+            ("realised, mean", GREEN, "v-", [o.reality.cost.mean() for o in by]),
         ):
             axis.plot(places, values, line, color=color, label=text, markersize=4.5)
         axis.set_xticks(places, [label(factor) for factor in found])
@@ -146,19 +146,31 @@ def budget_chart(findings: Findings) -> str:
 
 def price_chart(findings: Findings) -> str:
     """Draw what uncertain tariffs cost, and what the price of unserved load changes."""
-    figure, axes = panels(11.5, 3.0, 1, 1 + len(DAYS), width_ratios=(1.2, *(1.0 for _ in DAYS)))
+    size = findings.size
+    figure, axes = panels(11.5, 3.2, 1, 1 + len(DAYS), width_ratios=(1.2, *(1.0 for _ in DAYS)))
     for color, (member, found) in zip(MEMBERS, findings.tariffs.items(), strict=False):
         spread = [which for which in found if which != DISCRETE]
         least = found[spread[0]].upper
         above = [100.0 * (found[which].upper / least - 1.0) for which in spread]
         off = [100.0 * float(which) for which in spread]
         axes[0].plot(off, above, "o-", color=color, label=name_of(findings.size, member))
-    titled(axes[0], "Worst tariff: dearer than a certain one, %")
+    known = 100.0 * (max(TARIFFS) - 1.0)
+    for member, found in findings.tariffs.items():
+        above_it = 100.0 * (found[DISCRETE].upper / found[size.tariffs[0]].upper - 1.0)
+        text = "a few tariffs, known" if member == size.members[0] else None
+        axes[0].plot([known], [above_it], "D", color=INK, markersize=4, label=text)
+    titled(axes[0], "worst tariff")
     axes[0].set_xlabel("tariff off by up to, %")
+    axes[0].set_ylabel("dearer than a certain tariff, %")
     for axis, kind in zip(axes[1:], DAYS, strict=True):
         _by_price(axis, findings, kind)
-    axes[2].sharey(axes[1])
-    beside(axes[2])
+    most = max(1.0, *(1.05 * axis.get_ylim()[1] for axis in axes[1:]))
+    for axis in axes[1:]:
+        axis.set_ylim(-0.03 * most, most)
+    axes[1].set_ylabel("dearer than at the lowest price, %")
+    with style():
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, labelcolor=INK)
     return svg(figure, "What uncertain tariffs cost, and what the price of unserved load changes")
 
 
@@ -169,6 +181,5 @@ def _by_price(axis: Axes, findings: Findings, kind: str) -> None:
         least = found[kind, min(prices)].value.upper
         above = [100.0 * (found[kind, price].value.upper / least - 1.0) for price in prices]
         axis.plot(prices, above, "o-", color=color, label=name_of(findings.size, member))
-    words = "with 30 % more load" if kind == MORE_LOAD else "as they are"
-    titled(axis, f"Winter days {words}: dearer, %")
-    axis.set_xlabel(f"price of unserved load, {money(findings)} per kWh")
+    titled(axis, kind)
+    axis.set_xlabel(f"price of unserved load, {money(findings)}/kWh")

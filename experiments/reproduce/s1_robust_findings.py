@@ -12,11 +12,11 @@ from typing import Final, NamedTuple
 from experiments.reproduce import s1_robust_methods as methods
 from experiments.reproduce import s1_robust_sets as sets
 from experiments.reproduce import s1_robust_sweeps as sweeps
+from experiments.reproduce.jobs import Job, run
 from experiments.reproduce.s1_robust_cases import Size, Solved
 from experiments.reproduce.s1_robust_methods import Contest, Member, Shortfall
 from experiments.reproduce.s1_robust_sets import Fitted
 from experiments.reproduce.s1_robust_sweeps import DAYS, Bounds, Budgeted, Shed
-from experiments.reproduce.s2_findings import Job, run
 
 DISCRETE: Final = "discrete"
 

@@ -32,6 +32,7 @@ from experiments.reproduce.s1_robust_charts import (
 from experiments.reproduce.s1_robust_findings import Findings
 from experiments.reproduce.s1_robust_methods import LARGE, LARGE_ROUNDS
 from experiments.reproduce.s1_robust_sets import INSIDE
+from experiments.reproduce.s1_robust_sweeps import NARROW_KW
 from experiments.reproduce.s1_robust_tables import SERIES
 from experiments.reproduce.s1_robust_words import (
     of_budgets,
@@ -58,8 +59,8 @@ CALIBRATED: Final = (
     "they stand beside ours to be read, not to be met."
 )
 QUICK: Final = (
-    "This is a quick run: short searches, few days and few points of each sweep. "
-    "Run it without --quick."
+    "This is a quick run: one of the members, short searches, few days and few points of each "
+    "sweep. Run it without --quick."
 )
 NOT_REPRODUCED: Final = (
     "The paper's seconds and costs: its instance and its machine are its own.",
@@ -93,6 +94,11 @@ def page_of(findings: Findings, tables: Sequence[Table]) -> str:
     )
 
 
+def _said(text: str) -> str:
+    """Return what findings come to, as a paragraph."""
+    return f"<p>{escape(text)}</p>"
+
+
 def _parts(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
     yield from _solving(findings, tables)
     yield from _adversary(findings, tables)
@@ -113,8 +119,13 @@ def _solving(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         "device may run both ways at once where that pays. Affine rules "
         f"look only at hours that have come. The loop ends at a gap of {GAP:g}, the master at "
         f"{MASTER_GAP:g}, the exact search at {EXACT_GAP:g} or after {size.exact_s:g} s in a "
-        f"scene, {size.nested_s:g} s where it is nested. {escape(of_methods(findings))}",
-        [convergence_chart(findings), as_html(tables["methods"]), folded(tables["rounds"])],
+        f"scene, {size.nested_s:g} s where it is nested.",
+        [
+            _said(of_methods(findings)),
+            convergence_chart(findings),
+            as_html(tables["methods"]),
+            folded(tables["rounds"]),
+        ],
     )
     large = [count for count in size.scenes if count >= LARGE]
     stopped = f" With {LARGE} scenes or more a loop has {LARGE_ROUNDS} rounds." if large else ""
@@ -123,9 +134,8 @@ def _solving(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         "Both masters, to the same gap, with the same heuristic adversary and no proof. 5 scenes "
         "are winter's typical days and 20 those of all seasons; of more, each is one of the 20 "
         "with each series scaled by a factor from .8 to 1.2, drawn with a fixed seed."
-        f"{stopped} Seconds are of this run, in which other work shares the machine. "
-        f"{escape(of_contests(findings))}",
-        [contest_chart(findings), as_html(tables["contests"])],
+        f"{stopped} Seconds are of this run, in which other work shares the machine.",
+        [_said(of_contests(findings)), contest_chart(findings), as_html(tables["contests"])],
     )
 
 
@@ -139,15 +149,19 @@ def _adversary(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part
         "The worst case",
         "Each member's most likely typical day and its worst case for the robust plan. May "
         f"deviate: {escape(widths)} of a day. Several cases can be equally bad; one of them is "
-        f"shown, and an hour may be hit that costs nothing. {escape(of_worst(findings))}",
-        [worst_chart(findings), as_html(tables["worst"]), folded(tables["worst_hours"])],
+        f"shown, and an hour may be hit that costs nothing.",
+        [
+            _said(of_worst(findings)),
+            worst_chart(findings),
+            folded(tables["worst"]),
+            folded(tables["worst_hours"]),
+        ],
     )
     yield Part(
         "The heuristic beside the exact search",
         "The alternation of moves and duals (AOP) is a local search: it bounds nothing. Here it "
-        "meets the exact search, scene by scene, for four first stages of each member. "
-        f"{escape(of_shortfalls(findings))}",
-        [as_html(tables["heuristic"])],
+        "meets the exact search, scene by scene, for four first stages of each member.",
+        [_said(of_shortfalls(findings)), as_html(tables["heuristic"])],
     )
 
 
@@ -160,13 +174,12 @@ def _sweeps(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         "best recourse that knows the whole day, as the promise assumes. Realised days are the "
         "system's own training episodes of winter: each belongs to the typical day from which it "
         "was drawn, and its promise is the worst case of that scene. They deviate by the system's "
-        "noise, which knows no half-widths, at the expected tariff. "
-        f"{escape(of_budgets(findings))}",
+        "noise, which knows no half-widths, at the expected tariff.",
         [
+            _said(of_budgets(findings)),
             budget_chart(findings),
-            as_html(tables["budgets"]),
-            "<h3>Promised and realised</h3>",
             as_html(tables["reality"]),
+            folded(tables["budgets"]),
         ],
     )
     weights = ", ".join(
@@ -178,14 +191,14 @@ def _sweeps(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         "wind, sun and loads; or all of it is scaled by one of a few factors (with its "
         f"probability: {escape(weights)}), known when the day begins, whose mean is what counts: "
         "that it may cost less than a certain tariff is what knowing it is worth. The price of "
-        "unserved load matters where an import limit binds: on days with "
-        f"{100 * (SHIFT_LOAD - 1):.0f} % more load, as in the split shift. "
-        f"{escape(of_prices(findings))}",
+        "unserved load can matter only where an import limit binds. So there are also days with "
+        f"{100 * (SHIFT_LOAD - 1):.0f} % more load, as in the split shift, and these once more "
+        f"with links to the grid of {NARROW_KW} kW each.",
         [
+            _said(of_prices(findings)),
             price_chart(findings),
-            as_html(tables["tariffs"]),
-            "<h3>The price of unserved load</h3>",
-            as_html(tables["unserved"]),
+            folded(tables["tariffs"]),
+            folded(tables["unserved"]),
         ],
     )
 
@@ -202,12 +215,13 @@ def _sets(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         f"By how much {size.fit_days} training days missed the forecast made as they began, in "
         "half-widths, gives the principal components along which a day may deviate, and what they "
         f"leave. The set is as large as it must be to hold {100 * INSIDE:g} % of these days; how "
-        f"many of {size.test_days} test days it holds is for the table to say. The usual sets hold "
-        "far fewer, so they also stand there widened until they hold as many. The exact search "
-        "proves little of moves that change many hours at once: the fitted set's value lies "
-        "between the master's bound and that of a budget set around it. The heuristic finds "
-        f"nothing worse than the figure beside. {escape(of_sets(findings))}",
+        f"many of {size.test_days} test days it holds is for the table to say. Box and budget set "
+        "stand there as they are and widened until they hold as many. Moves of the fitted set "
+        "change many hours at once, which makes proof hard: its value lies between the master's "
+        "bound and the lower of two others, which are what the exact search proves in its time, "
+        "and the value of a budget set around it.",
         [
+            _said(of_sets(findings)),
             chart,
             "<p>Seen in two dimensions on the nominal day; the budget set of this chart has six "
             "hours of every series.</p>",

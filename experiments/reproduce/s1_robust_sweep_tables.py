@@ -64,6 +64,7 @@ def in_reality(findings: Findings) -> Table:
         Head("budgets", "times the usual"),
         Head("days"),
         Head("promised at worst", f"{money(findings)}, mean", 1),
+        Head("promised at worst", f"{money(findings)}, CVaR95", 1),
         Head("realised", f"{money(findings)}, mean", 1),
         Head("realised", f"{money(findings)}, CVaR95", 1),
         Head("dearer than promised", "% of days", 1),
@@ -80,6 +81,7 @@ def in_reality(findings: Findings) -> Table:
                     label(factor),
                     len(real.cost),
                     float(real.promised.mean()),
+                    cvar(real.promised),
                     float(real.cost.mean()),
                     cvar(real.cost),
                     100.0 * float(real.dearer.mean()),
@@ -114,7 +116,8 @@ def tariff_label(which: float | str) -> str:
     """Return what a tariff is called."""
     if which == DISCRETE:
         return f"one of {', '.join(f'{factor:g}' for factor in TARIFFS)}, known"
-    return f"up to {100.0 * float(which):.0f} % off"
+    off = 100.0 * float(which)
+    return f"up to {off:.0f} % off" if off > 0.0 else "certain"
 
 
 def unserved(findings: Findings) -> Table:

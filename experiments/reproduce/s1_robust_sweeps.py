@@ -31,11 +31,23 @@ from mmg_env.system import System
 
 Array = NDArray[np.float64]
 
+UNSERVED_KEY: Final = "penalties.unserved_per_kwh"
+IMPORT_KEY: Final = "members[*].grid.import_kw"
+NARROW_KW: Final = 2500
+"""Import limit at which the days with more load cannot always be served."""
+
+
+class Kind(NamedTuple):
+    """A kind of day: factor of the load, and what the system's import limits are instead, kW."""
+
+    load: float
+    import_kw: int | None = None
+
+
 USUAL: Final = "winter"
-MORE_LOAD: Final = "more load"
-DAYS: Final = {USUAL: 1.0, MORE_LOAD: SHIFT_LOAD}
-"""Factor of the load by kind of day."""
-KEY: Final = "penalties.unserved_per_kwh"
+MORE_LOAD: Final = f"{100 * (SHIFT_LOAD - 1):.0f} % more load"
+NARROW: Final = f"{MORE_LOAD}, {NARROW_KW} kW link"
+DAYS: Final = {USUAL: Kind(1.0), MORE_LOAD: Kind(SHIFT_LOAD), NARROW: Kind(SHIFT_LOAD, NARROW_KW)}
 
 
 class Bounds(NamedTuple):
@@ -107,10 +119,12 @@ def discrete_tariffs(member: int, size: Size) -> Bounds:
 
 def shed(member: int, kind: str, price: float, size: Size) -> Shed:
     """Solve a member's day at a price of what is not served, currency per kWh."""
-    system = member_of(size, member, {KEY: price})
+    day = DAYS[kind]
+    narrow = {} if day.import_kw is None else {IMPORT_KEY: day.import_kw}
+    system = member_of(size, member, {UNSERVED_KEY: price, **narrow})
     rows, probability = expected_days(system)
     load = MEMBER_SERIES.index("load_kw")
-    rows[:, :, load] *= DAYS[kind]
+    rows[:, :, load] *= day.load
     problem = with_usual_sets(system, rows, probability)
     found = proven(problem, size)
     none = tuple(np.zeros(len(scene.least)) for scene in problem.scenes)

@@ -1,30 +1,25 @@
 """Everything that the page of `mmg reproduce s2` is about, computed day by day in parallel.
 
-Jobs know nothing of one another, so their number at a time changes no result but times, and what
-ends by time.
-
 Source: our choice.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-import joblib
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from baselines.division import KINDS
 from experiments.reproduce import cases, methods, promise
 from experiments.reproduce.cases import CASES, COMBINATIONS, FEATURES, Outcome
 from experiments.reproduce.day import MiddleDay, middle_day
+from experiments.reproduce.jobs import Job, Key, run
 from experiments.reproduce.methods import Convergence, Knowledge, Negotiated
 from experiments.reproduce.promise import DayCosts
 from experiments.reproduce.shapley import shapley
 from mmg_env.layout import L
 
 Array = NDArray[np.float64]
-Key = tuple[Any, ...]
 
 SHOWN_DAY: Final = 0  # whose schedule is drawn and on which methods are compared
 
@@ -49,14 +44,6 @@ class Size(NamedTuple):
 
 FULL: Final = Size(16, 10, 200, 90.0, quick=False)
 QUICK: Final = Size(2, 4, 200, 4.0, quick=True)
-
-
-class Job(NamedTuple):
-    """Something to compute: what it is for, and how."""
-
-    key: Key
-    work: Callable[..., Any]
-    arguments: tuple[Any, ...]
 
 
 class Findings(NamedTuple):
@@ -165,22 +152,3 @@ def jobs(size: Size, policies: Sequence[str]) -> Iterator[Job]:
 
 def _frozen(overrides: Mapping[str, Any]) -> Key:
     return tuple(sorted(overrides.items()))
-
-
-def run(work: Sequence[Job], workers: int) -> dict[Key, Any]:
-    """Run jobs in parallel and show how far they are; return what each found, by key."""
-    progress = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    )
-    found: dict[Key, Any] = {}
-    with progress, joblib.parallel_config(backend="loky", n_jobs=workers, inner_max_num_threads=1):
-        bar = progress.add_task("days, cases, methods", total=len(work))
-        pool = joblib.Parallel(return_as="generator_unordered", batch_size=1)
-        for key, result in pool(joblib.delayed(_done)(job) for job in work):
-            found[key] = result
-            progress.update(bar, advance=1, description=str(key[0]))
-    return found
-
-
-def _done(job: Job) -> tuple[Key, Any]:
-    return job.key, job.work(*job.arguments)
