@@ -159,7 +159,8 @@ class Master:
         Raises:
             SolverError: HiGHS proved no optimum.
         """
-        self._known.solver.forget()  # with many new rows, the last basis is a bad start
+        if not len(self._known.whole):
+            self._known.solver.forget()  # with many new rows, a linear one's last basis is bad
         answer = self._known.solver.solve_mip(self._known.whole, self._gap)
         end = self._decisions + self._scenes
         theta = answer.x[self._decisions : end]
