@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from baselines.compiled import Sparse
-from baselines.robust.problem import Scene, met_by_recourse
+from baselines.robust.problem import Scene, met_by_recourse, others
 from baselines.robust.sets import NOTHING, felt
 
 Array = NDArray[np.float64]
@@ -46,9 +46,7 @@ class Dual:
         """Take a scene, and the columns that are fixed when the recourse is decided."""
         programme = scene.programme
         matrix = sparse.csr_array(programme.matrix)
-        own = np.ones(matrix.shape[1], dtype=np.bool_)
-        own[told] = False
-        columns = np.flatnonzero(own)
+        columns = np.flatnonzero(others(matrix.shape[1], told))
         self._scene, self._fixed = scene, told
         self._told, self._recourse = matrix[:, told], matrix[:, columns]
         self._cost = programme.numbers.cost[columns]

@@ -44,7 +44,8 @@ class RobustProblem:
     Attributes:
         scenes: their programmes have the same columns in the same order for the first stage.
         probability: (scenes,).
-        first: (decisions,) columns that are decided before anything deviates, in every scene.
+        first: (decisions,) columns that are decided before anything deviates, in every scene; in
+            ascending order, as are those below.
         whole: columns of the first stage that are 0 or 1.
         recourse_whole: columns of the recourse that are 0 or 1.
         reach: how far probability may be moved, in moves in full per scene on average; None where
@@ -59,20 +60,24 @@ class RobustProblem:
     reach: float | None = None
 
 
+def others(width: int, columns: Integers) -> NDArray[np.bool_]:
+    """Return which of so many columns are not among some, (width,)."""
+    found = np.ones(width, dtype=np.bool_)
+    found[columns] = False
+    return found
+
+
 def recourse_columns(problem: RobustProblem, scene: int) -> Integers:
     """Return the columns of a scene that are decided after the moves, (columns,)."""
-    own = np.ones(len(problem.scenes[scene].programme.lower), dtype=np.bool_)
-    own[problem.first] = False
-    return np.flatnonzero(own)
+    width = len(problem.scenes[scene].programme.lower)
+    return np.flatnonzero(others(width, problem.first))
 
 
 def met_by_recourse(scene: Scene, first: Integers) -> NDArray[np.bool_]:
     """Return in which rows of a scene something stands beside the first stage, (rows,)."""
     entries = sparse.coo_array(scene.programme.matrix)
-    own = np.ones(entries.shape[1], dtype=np.bool_)
-    own[first] = False
     met = np.zeros(entries.shape[0], dtype=np.bool_)
-    met[entries.row[own[entries.col]]] = True
+    met[entries.row[others(entries.shape[1], first)[entries.col]]] = True
     return met
 
 
