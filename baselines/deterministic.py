@@ -121,27 +121,48 @@ def solve_exactly(
         SolverError: HiGHS proved no optimum, or overlaps kept coming up.
     """
     pairs = find_pairs(compiled, numbers, steps_per_day=steps_per_day)
-    search = Search(solver, numbers, compiled.binary, pairs)
+    return decide(solver, numbers, compiled.binary, pairs, gap)
+
+
+def decide(
+    solver: Solver, numbers: Numbers, binary: Integers, pairs: Pairs, gap: float
+) -> tuple[Array, float]:
+    """Solve a loaded programme so that binaries are 0 or 1 and of no pair both sides are used.
+
+    Args:
+        solver: holds it.
+        numbers: its own.
+        binary: columns that are 0 or 1.
+        pairs: sides that exclude one another.
+        gap: relative gap at which the search may stop.
+
+    Returns:
+        (columns,) solution with binaries of exactly 0 or 1, and the proven lower bound.
+
+    Raises:
+        SolverError: HiGHS proved no optimum, or overlaps kept coming up.
+    """
+    search = Search(solver, numbers, binary, pairs)
     if search.run(gap, NODES):
         assert search.best is not None
-        return _exact(compiled, search.best.x), search.lower
+        return _exact(search.best.x, numbers, binary), search.lower
     search.release()
-    x, bound = _solve_by_binaries(compiled, numbers, solver, pairs, gap)
-    return _exact(compiled, x), max(bound, search.lower)
+    x, bound = _solve_by_binaries(solver, numbers, binary, pairs, gap)
+    return _exact(x, numbers, binary), max(bound, search.lower)
 
 
-def _exact(compiled: Compiled, x: Array) -> Array:
-    """Return the model's own columns with binaries of exactly 0 or 1."""
-    x = x[: compiled.matrix.shape[1]].copy()
-    x[compiled.binary] = np.round(x[compiled.binary])
+def _exact(x: Array, numbers: Numbers, binary: Integers) -> Array:
+    """Return the programme's own columns with binaries of exactly 0 or 1."""
+    x = x[: len(numbers.lower)].copy()
+    x[binary] = np.round(x[binary])
     return x
 
 
 def _solve_by_binaries(
-    compiled: Compiled, numbers: Numbers, solver: Solver, pairs: Pairs, gap: float
+    solver: Solver, numbers: Numbers, binary: Integers, pairs: Pairs, gap: float
 ) -> tuple[Array, float]:
     """Let HiGHS search, with a binary for each pair that was seen to overlap."""
-    binary, lower = compiled.binary, -np.inf
+    lower = -np.inf
     forbidden = np.zeros(0, dtype=np.int64)
     extra = np.zeros(0, dtype=np.int64)
     basis = solver.basis()
@@ -163,7 +184,7 @@ def _solve_by_binaries(
         forbidden = np.union1d(forbidden, chosen)
         extra = np.concatenate([extra, forbid(solver, pairs, chosen)])
         basis = solver.basis()
-    raise SolverError(f"model {compiled.name}: overlaps are left after {ROUNDS} rounds")
+    raise SolverError(f"model {solver.name}: overlaps are left after {ROUNDS} rounds")
 
 
 def _spread(pairs: Pairs, overlaps: Integers, forbidden: Integers) -> Integers:

@@ -94,7 +94,11 @@ class Model(Protocol):
 
 
 class Solver:
-    """A HiGHS object that holds one model; the only mutable thing among the optimisers."""
+    """A HiGHS object that holds one model; the only mutable thing among the optimisers.
+
+    Attributes:
+        name: of the model, for messages.
+    """
 
     def __init__(
         self,
@@ -112,7 +116,7 @@ class Solver:
         Raises:
             SolverError: HiGHS refused an option or the model.
         """
-        self._name = compiled.name
+        self.name = compiled.name
         self._limit_s = limit_s
         self._columns = compiled.matrix.shape[1]
         self._rows = compiled.matrix.shape[0]
@@ -314,12 +318,12 @@ class Solver:
         if status != highspy.HighsModelStatus.kOptimal:
             text = self._highs.modelStatusToString(status)
             error = InfeasibleError if status in NO_SOLUTION else SolverError
-            raise error(f"model {self._name}: HiGHS stopped with status {text!r}")
+            raise error(f"model {self.name}: HiGHS stopped with status {text!r}")
 
     def _check(self, status: Any, what: str) -> None:
         """Raise unless HiGHS took a change as it was meant."""
         if status != highspy.HighsStatus.kOk:
-            raise SolverError(f"model {self._name}: HiGHS did not accept {what} ({status})")
+            raise SolverError(f"model {self.name}: HiGHS did not accept {what} ({status})")
 
 
 def _empty_model(compiled: Model) -> Any:

@@ -29,8 +29,9 @@ our choice.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -219,6 +220,20 @@ class Agreement(NamedTuple):
     trace: tuple[Residuals, ...]
 
 
+class Round(NamedTuple):
+    """What has been said after a round.
+
+    Attributes:
+        price: (couplings,) currency per kWh.
+        offered_kw: (couplings,) the operator's powers.
+        residuals: by how much the parties differ.
+    """
+
+    price: Array
+    offered_kw: Array
+    residuals: Residuals
+
+
 def negotiate(
     operator: Party,
     members: Sequence[Party],
@@ -238,16 +253,41 @@ def negotiate(
     Raises:
         SolverError: a party found no optimum.
     """
+    return ended(rounds(operator, members, weights, penalty), stop)
+
+
+def ended(said: Iterable[Round], stop: Stop) -> Agreement:
+    """Return where rounds end that go on until the parties agree, or for as long as is allowed."""
+    trace: list[Residuals] = []
+    for number, last in enumerate(said, start=1):
+        found = last.residuals
+        trace.append(found)
+        agreed = max(found.primal, found.dual) <= stop.gap
+        if agreed or found.time_s > stop.time_s or number >= stop.iterations:
+            break
+    return Agreement(last.price, last.offered_kw, tuple(trace))
+
+
+def rounds(
+    operator: Party,
+    members: Sequence[Party],
+    weights: Sequence[Array],
+    penalty: Penalty = PLAIN,
+) -> Iterator[Round]:
+    """Yield round after round, without end; the arguments are those of `negotiate`.
+
+    Raises:
+        SolverError: a party found no optimum.
+    """
     began = time.perf_counter()
     weight = np.concatenate(weights) / np.concatenate(weights).sum()
     ends = np.cumsum([len(w) for w in weights])[:-1]
     price, taken, rho = np.zeros_like(weight), np.zeros_like(weight), penalty.rho
-    trace: list[Residuals] = []
 
     def size(values: Array) -> float:
         return float(np.sqrt(weight @ values**2))
 
-    for number in range(stop.iterations):
+    for number in count():
         offered = operator.answer(Terms(price, taken, rho))
         before, shown = taken, penalty.relaxation * offered + (1.0 - penalty.relaxation) * taken
         told = zip(members, np.split(price, ends), np.split(shown, ends), strict=True)
@@ -257,15 +297,13 @@ def negotiate(
         relative = primal / max(size(offered), size(taken), LEAST_KW)
         relative_dual = dual / max(size(price), LEAST_PER_KWH)
         spent = time.perf_counter() - began
-        trace.append(Residuals(number, primal, dual, relative, relative_dual, rho, spent))
-        if max(relative, relative_dual) <= stop.gap or spent > stop.time_s:
-            break
+        residuals = Residuals(number, primal, dual, relative, relative_dual, rho, spent)
+        yield Round(price, offered, residuals)
         if number < penalty.settled:
-            rho *= _change(relative, relative_dual, penalty.factor)
-    return Agreement(price, offered, tuple(trace))
+            rho *= change_of_rho(relative, relative_dual, penalty.factor)
 
 
-def _change(primal: float, dual: float, factor: float) -> float:
+def change_of_rho(primal: float, dual: float, factor: float) -> float:
     """Return by what rho is multiplied."""
     if primal > APART * dual:
         return factor

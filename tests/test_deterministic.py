@@ -119,7 +119,7 @@ def test_both_searches_agree(seed):
     x, bound = solve_exactly(compiled, numbers, solver, system.steps_per_day, gap)
     by_tree = float(numbers.cost @ x) + numbers.offset
     solver, _ = relaxation(compiled, numbers)
-    x, other_bound = _solve_by_binaries(compiled, numbers, solver, pairs, gap)
+    x, other_bound = _solve_by_binaries(solver, numbers, compiled.binary, pairs, gap)
     by_highs = float(numbers.cost @ x[: len(numbers.cost)]) + numbers.offset
     slack = gap * abs(by_highs) + 1e-6
     assert abs(by_tree - by_highs) <= 2.0 * slack
