@@ -33,10 +33,15 @@ class InfeasibleError(SolverError):
     """There is no solution within the bounds."""
 
 
-NO_SOLUTION: Final = (
-    highspy.HighsModelStatus.kInfeasible,
-    highspy.HighsModelStatus.kUnboundedOrInfeasible,
-)
+class UnboundedError(SolverError):
+    """The objective falls without end."""
+
+
+ERRORS: Final = {
+    highspy.HighsModelStatus.kInfeasible: InfeasibleError,
+    highspy.HighsModelStatus.kUnboundedOrInfeasible: InfeasibleError,
+    highspy.HighsModelStatus.kUnbounded: UnboundedError,
+}
 RUN_OUT: Final = (
     highspy.HighsModelStatus.kTimeLimit,
     highspy.HighsModelStatus.kSolutionLimit,  # of nodes, too
@@ -317,7 +322,7 @@ class Solver:
         status = self._highs.getModelStatus()
         if status != highspy.HighsModelStatus.kOptimal:
             text = self._highs.modelStatusToString(status)
-            error = InfeasibleError if status in NO_SOLUTION else SolverError
+            error = ERRORS.get(status, SolverError)
             raise error(f"model {self.name}: HiGHS stopped with status {text!r}")
 
     def _check(self, status: Any, what: str) -> None:

@@ -170,14 +170,15 @@ class Agent:
         """Hand everything over once; PIQP wants equations and inequalities apart."""
         n, rows = self._programme.numbers, sparse.csr_matrix(self._programme.matrix)
         equal = n.row_lower == n.row_upper
+        bounded = ~equal & (np.isfinite(n.row_lower) | np.isfinite(n.row_upper))
         self._solver.setup(
             self._quadratic(),
             self._cost,
             rows[equal].tocsc(),
             n.row_lower[equal],
-            rows[~equal].tocsc(),
-            n.row_lower[~equal],
-            n.row_upper[~equal],
+            rows[bounded].tocsc(),
+            n.row_lower[bounded],
+            n.row_upper[bounded],
             n.lower,
             n.upper,
         )
@@ -212,11 +213,13 @@ class Agreement(NamedTuple):
     Attributes:
         price: (couplings,) currency per kWh.
         offered_kw: (couplings,) the operator's powers.
+        taken_kw: (couplings,) the members'.
         trace: one entry per round.
     """
 
     price: Array
     offered_kw: Array
+    taken_kw: Array
     trace: tuple[Residuals, ...]
 
 
@@ -226,11 +229,13 @@ class Round(NamedTuple):
     Attributes:
         price: (couplings,) currency per kWh.
         offered_kw: (couplings,) the operator's powers.
+        taken_kw: (couplings,) the members'.
         residuals: by how much the parties differ.
     """
 
     price: Array
     offered_kw: Array
+    taken_kw: Array
     residuals: Residuals
 
 
@@ -265,7 +270,7 @@ def ended(said: Iterable[Round], stop: Stop) -> Agreement:
         agreed = max(found.primal, found.dual) <= stop.gap
         if agreed or found.time_s > stop.time_s or number >= stop.iterations:
             break
-    return Agreement(last.price, last.offered_kw, tuple(trace))
+    return Agreement(last.price, last.offered_kw, last.taken_kw, tuple(trace))
 
 
 def rounds(
@@ -273,8 +278,16 @@ def rounds(
     members: Sequence[Party],
     weights: Sequence[Array],
     penalty: Penalty = PLAIN,
+    start: Round | None = None,
 ) -> Iterator[Round]:
-    """Yield round after round, without end; the arguments are those of `negotiate`.
+    """Yield round after round, without end.
+
+    Args:
+        operator: as in `negotiate`.
+        members: likewise.
+        weights: likewise.
+        penalty: likewise.
+        start: what was said last where the parties have talked before; else they begin at 0.
 
     Raises:
         SolverError: a party found no optimum.
@@ -282,7 +295,9 @@ def rounds(
     began = time.perf_counter()
     weight = np.concatenate(weights) / np.concatenate(weights).sum()
     ends = np.cumsum([len(w) for w in weights])[:-1]
-    price, taken, rho = np.zeros_like(weight), np.zeros_like(weight), penalty.rho
+    nothing = np.zeros_like(weight)
+    price, taken = (nothing, nothing) if start is None else (start.price, start.taken_kw)
+    rho = penalty.rho
 
     def size(values: Array) -> float:
         return float(np.sqrt(weight @ values**2))
@@ -298,7 +313,7 @@ def rounds(
         relative_dual = dual / max(size(price), LEAST_PER_KWH)
         spent = time.perf_counter() - began
         residuals = Residuals(number, primal, dual, relative, relative_dual, rho, spent)
-        yield Round(price, offered, residuals)
+        yield Round(price, offered, taken, residuals)
         if number < penalty.settled:
             rho *= change_of_rho(relative, relative_dual, penalty.factor)
 

@@ -6,7 +6,8 @@ common: with y[p] = a[p] x[p] what a participant does in it, and nothing else kn
 
     min  sum_p cost_p(x_p)    subject to    low <= sum_p y[p] <= high,   x_p feasible for p
 
-Common rows are the pool's balance and, where there are such things, rent and nomination.
+Common rows are the pool's balance and, where there are such things, those of rent, the storage's
+bus, in which rented power flows, and the community's nomination.
 
 Who stands alone neither sends, receives nor rents: so each coalition has a cost, and what it saves
 beside everyone alone is its saving.
@@ -39,14 +40,10 @@ from mmg_env.system import System
 Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-TRADES: Final = (
-    "sent_kw",
-    "received_kw",
-    "rental_kwh",
-    "rental_kw",
-    "virtual_in_kw",
-    "virtual_out_kw",
-)
+VIRTUAL: Final = ("rental_kwh", "rental_kw", "virtual_in_kw", "virtual_out_kw")
+TRADES: Final = ("sent_kw", "received_kw", *VIRTUAL)
+POOL: Final = ("pool_balance", "pool_out_balance", "pool_in_balance")
+RENT: Final = ("rent_energy", "rent_power")
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +74,12 @@ class Coalition:
         """Numbers of the common rows in the model, (couplings,), ascending."""
         return np.unique(np.concatenate([p.rows[p.coupled] for p in self.pieces]))
 
+    def among(self, names: Iterable[str]) -> NDArray[np.bool_]:
+        """Return which of the common rows are of some families, (couplings,)."""
+        families, family = self.compiled.rows
+        numbers = [families.index(name) for name in names if name in families]
+        return np.isin(family[self.common], numbers)
+
     @cached_property
     def limits(self) -> tuple[Array, Array]:
         """Sides of the common rows, (couplings,) each."""
@@ -102,15 +105,9 @@ class Coalition:
 
     def without(self, outsiders: Iterable[int]) -> Numbers:
         """Return the model's numbers where some neither trade nor rent."""
-        left = list(outsiders)
-        columns = [
-            self.compiled.columns[name][[p for p in left if p < len(self.compiled.columns[name])]]
-            for name in TRADES
-            if name in self.compiled.columns
-        ]
-        closed = np.concatenate([np.zeros(0, dtype=np.int64), *(c.ravel() for c in columns)])
-        closed = closed[closed >= 0]
-        return held(self.numbers, closed, np.zeros(len(closed)))
+        closed = np.isin(owners(self.compiled, self.system), list(outsiders))
+        columns = np.intersect1d(np.flatnonzero(closed), columns_of(self.compiled, TRADES))
+        return held(self.numbers, columns, np.zeros(len(columns)))
 
     def solve(self, present: frozenset[int], gap: float = MIP_GAP) -> Array:
         """Return the best that some participants do together while the others stand alone.
@@ -139,9 +136,20 @@ class Coalition:
 def coalition_of(system: System, episode: Episode) -> Coalition:
     """Return a known episode divided among its participants."""
     compiled, numbers = known_model(system, episode)
-    whole = whole_programme(compiled, numbers)
-    parts = partition(whole, owners(compiled, system))
-    return Coalition(system, compiled, numbers, episode.values, parts)
+    return divided(system, compiled, numbers, episode.values)
+
+
+def divided(system: System, compiled: Compiled, numbers: Numbers, rows: Array) -> Coalition:
+    """Return a filled model divided among participants; `rows` is what it was filled with."""
+    parts = partition(whole_programme(compiled, numbers), owners(compiled, system))
+    return Coalition(system, compiled, numbers, rows, parts)
+
+
+def columns_of(compiled: Compiled, names: Iterable[str]) -> Integers:
+    """Return the columns of some variables, those that a model has, ascending."""
+    found = [compiled.columns[name].ravel() for name in names if name in compiled.columns]
+    columns = np.concatenate([np.zeros(0, dtype=np.int64), *found])
+    return np.unique(columns[columns >= 0])
 
 
 def whole_programme(compiled: Compiled, numbers: Numbers) -> Programme:
