@@ -18,6 +18,7 @@ from baselines.agent import (
     shipped_agents,
     unfit_for,
 )
+from baselines.bargaining.policy import NashMpc, deceptive, suppressed
 from baselines.committed_mpc import CommittedMpc, kind_for
 from baselines.deterministic import perfect_foresight
 from baselines.dynamic_programming import DynamicProgramming
@@ -59,6 +60,9 @@ POLICIES: Mapping[str, Callable[[System], Policy]] = {
     "robust_affine": lambda system: RobustDay(system, by_affine_rules, without_failures),
     "robust_mpc": RobustMpc,
     "wasserstein": lambda system: RobustDay(system, by_generation, doubtful),
+    "nash_cooperative": NashMpc,
+    "nash_deceptive": deceptive,
+    "nash_suppressed": suppressed,
     "dynamic_programming": DynamicProgramming,
 }
 

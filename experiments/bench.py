@@ -37,8 +37,10 @@ from experiments.records import (
     read_records,
     read_trajectory,
 )
+from experiments.report.bills import bills, bills_table
 from experiments.report.leaderboard import Board, rank
 from experiments.report.words import columns
+from experiments.settlement import SettlementConfig, settlement_named
 from experiments.yaml_model import read_model
 from mmg_env.config_checks import did_you_mean
 from mmg_env.config_devices import Count, Label, Model
@@ -60,11 +62,16 @@ class BenchmarkConfig(Model):
     policies: tuple[Label, ...] = Field(min_length=1, description="Policies, oracle among them.")
     workers: Count | None = Field(None, description="Processes; absent: one per core.")
     out: Label = Field("results/default", description="Folder of the results.")
+    settlement: SettlementConfig | None = Field(
+        None, description="How participants share what they save; absent: not at all."
+    )
 
     def command(self) -> str:
         """Return the command line that runs the same cells."""
         words = ["mmg", "bench", "--suite", self.suite, "--split", self.split]
         words += ["--episodes", str(self.episodes), "--policies", ",".join(self.policies)]
+        if self.settlement is not None:
+            words += ["--settlement", self.settlement.words]
         return shlex.join([*words, "--out", self.out])
 
 
@@ -76,6 +83,9 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
     policies: Annotated[str | None, typer.Option(help="Names with commas; also oracle.")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.")] = None,
     out: Annotated[str | None, typer.Option(help="Folder of the results.")] = None,
+    settlement: Annotated[
+        str | None, typer.Option(help="none, or nash[,POWER[,POLICY ALONE]].")
+    ] = None,
     trust: Annotated[bool, typer.Option("--trust", help="Unpickle saved models (.zip).")] = False,
 ) -> None:
     """Score policies on the same episodes; write records and a report."""
@@ -87,7 +97,9 @@ def bench(  # noqa: PLR0913 - one parameter per option of the command
         "workers": workers,
         "out": out,
     }
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen: dict[str, object] = {name: told for name, told in given.items() if told is not None}
+    if settlement is not None:
+        chosen["settlement"] = settlement_named(settlement)
     plan = read_benchmark(config).model_copy(update=chosen)
     system = load_system(plan.suite)
     played = [
@@ -125,7 +137,7 @@ def read_benchmark(name_or_path: str) -> BenchmarkConfig:
 
 
 def check(plan: BenchmarkConfig, system: System) -> None:
-    """Refuse names that do not exist and more episodes than there are.
+    """Refuse names that do not exist, what cannot be played, and more episodes than there are.
 
     Raises:
         InputError: a sentence with the name and what is allowed.
@@ -133,6 +145,10 @@ def check(plan: BenchmarkConfig, system: System) -> None:
     check_split(system, plan.split)
     for policy in (*plan.policies, system.config.score_zero):
         check_policy(policy, system)
+    if plan.settlement is not None:
+        from baselines.bargaining.settlement import alone
+
+        check_policy(plan.settlement.alone, alone(system))
     size = split_size(system, plan.split)
     if size is not None and plan.episodes > size:
         sentence = f"{plan.episodes} is more than the {size} of the split {plan.split}"
@@ -172,7 +188,7 @@ def unknown(kind: str, name: str, known: Sequence[str]) -> str:
 
 def run(plan: BenchmarkConfig, system: System) -> int:
     """Run what is missing, print the table, write the report; return the number of failed cells."""
-    origin = origin_of(system)
+    origin = origin_of(system, settlement=plan.settlement)
     silent = dict.fromkeys([*plan.policies, system.config.score_zero, ORACLE])
     # By episode first: slow and quick policies mix, so the time left is foreseen well.
     cells = [
@@ -180,8 +196,11 @@ def run(plan: BenchmarkConfig, system: System) -> int:
         for episode in range(plan.episodes)
         for policy in silent
     ]
-    origins = {policy: origin_of(system, policy) for policy in silent}
-    tasks = [Task(cell, plan.suite, Path(plan.out), origins[cell.policy]) for cell in cells]
+    origins = {policy: origin_of(system, policy, plan.settlement) for policy in silent}
+    tasks = [
+        Task(cell, plan.suite, Path(plan.out), origins[cell.policy], plan.settlement)
+        for cell in cells
+    ]
     work_off(tasks, plan.workers)
     return _tell(plan, system, origin, cells)
 
@@ -247,9 +266,11 @@ def _tell(plan: BenchmarkConfig, system: System, origin: Origin, cells: Sequence
     drawn = [Cell(system.name, plan.split, DRAWN_EPISODE, policy) for policy in plan.policies]
     kept = {cell.policy: read_trajectory(folder, cell, system) for cell in drawn}
     trajectories = {policy: found for policy, found in kept.items() if found is not None}
-    findings = Findings(system, plan.split, plan.command(), origin, board, trajectories)
-    report = write_report(folder, findings)
+    about = (system, plan.split, plan.command(), origin, board, trajectories)
+    report = write_report(folder, Findings(*about, plan.settlement))
     show(table(board, system))
+    if paid := bills(board, system.participants):
+        show(bills_table(paid, system.config.currency))
     if np.isfinite(board.stability):
         typer.echo(f"even and odd episodes rank the policies with tau {board.stability:.2f}")
     typer.echo(f"report: {report}")

@@ -33,13 +33,14 @@ from experiments.records import (
     write_record,
     write_trajectory,
 )
+from experiments.settlement import SettlementConfig, accounts, paid
 from mmg_env.env import CommunityEnv
 from mmg_env.errors import InputError
 from mmg_env.kpis import kpis
 from mmg_env.rollout import rollout
 from mmg_env.splits import sample_episode
 from mmg_env.system import System, load_system
-from mmg_env.trajectory import Trajectory
+from mmg_env.trajectory import Array, Trajectory
 
 LOCK: Final = ".lock"
 REPLAY_TOLERANCE: Final = 1e-5
@@ -48,12 +49,13 @@ REPLAY_TOLERANCE: Final = 1e-5
 
 @dataclass(frozen=True)
 class Task:
-    """One cell to run: its key, where its system comes from, and where its record goes."""
+    """One cell to run: its key, its system's source, its record's place, and how it is paid for."""
 
     cell: Cell
     source: str
     folder: Path
     origin: Origin
+    settlement: SettlementConfig | None = None
 
 
 class Outcome(NamedTuple):
@@ -140,14 +142,34 @@ def evaluate(task: Task) -> Outcome:
 def _measure(task: Task) -> EvaluationRecord:
     """Live through the episode of a task and return its record."""
     cell, system = task.cell, _system(task.source)
-    bound: EvaluationRecord = {}
+    columns: EvaluationRecord = {}
     if cell.policy == ORACLE:
-        trajectory, bound = foresee(system, cell)
+        trajectory, columns = foresee(system, cell)
     else:
         trajectory = live_through(system, cell)
+    if task.settlement is not None:
+        alone = _alone_costs(task.source, cell.split, cell.episode, task.settlement.alone)
+        found = paid(task.settlement, trajectory, alone, _quoting(system, cell.policy))
+        trajectory, columns = found.trajectory, columns | accounts(found)
     if cell.episode == DRAWN_EPISODE:
         write_trajectory(task.folder, cell, trajectory)
-    return success(cell, task.origin, kpis(system, trajectory), trajectory) | bound
+    return success(cell, task.origin, kpis(system, trajectory), trajectory) | columns
+
+
+@lru_cache(maxsize=64)  # the cells of an episode follow one another
+def _alone_costs(source: str, split: str, episode: int, policy: str) -> Array:
+    """Return what an episode costs each participant where nobody trades, (participants,)."""
+    system = _without_trade(source)
+    cell = Cell(system.name, split, episode, policy)
+    played = foresee(system, cell)[0] if policy == ORACLE else live_through(system, cell)
+    return played.costs
+
+
+def _quoting(system: System, policy: str) -> object:
+    """Return a policy that may say how it quotes; the oracle has nothing to say."""
+    from baselines import policy_named
+
+    return None if policy == ORACLE else policy_named(policy)(system)
 
 
 def live_through(system: System, cell: Cell) -> Trajectory:
@@ -178,6 +200,13 @@ def foresee(system: System, cell: Cell) -> tuple[Trajectory, EvaluationRecord]:
 @lru_cache(maxsize=1)
 def _system(source: str) -> System:
     return load_system(source)
+
+
+@lru_cache(maxsize=1)
+def _without_trade(source: str) -> System:
+    from baselines.bargaining.settlement import alone
+
+    return alone(_system(source))
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from experiments.settlement import SettlementConfig
 from mmg_env.errors import InputError
 from mmg_env.kpis import INDICATORS
 from mmg_env.layout import L
@@ -67,7 +68,7 @@ class Origin:
     """What a record's numbers follow from, besides its key; other numbers need another origin.
 
     Attributes:
-        config_sha256: hash of the system's resolved configuration.
+        config_sha256: hash of the system's resolved configuration, and of how it is settled if so.
         code_sha256: hash of the source of the simulator and the baselines, data included.
         mmg_version: version of the package.
     """
@@ -77,17 +78,24 @@ class Origin:
     mmg_version: str
 
 
-def origin_of(system: System, policy: str = "") -> Origin:
+def origin_of(
+    system: System, policy: str = "", settlement: SettlementConfig | None = None
+) -> Origin:
     """Return the origin of records that are made now for a system; an agent's weights are code."""
     from baselines import POLICIES
     from baselines.agent import agent_folder, fingerprint
 
     text = json.dumps(system.config.model_dump(mode="json"), sort_keys=True)
+    players = [policy]
+    if settlement is not None:
+        text += settlement.words
+        players.append(settlement.alone)
     config_sha256 = hashlib.sha256(text.encode()).hexdigest()
     code_sha256 = _code_sha256()
-    if policy not in ("", ORACLE, *POLICIES):
-        both = code_sha256 + fingerprint(agent_folder(policy))
-        code_sha256 = hashlib.sha256(both.encode()).hexdigest()
+    for player in players:
+        if player not in ("", ORACLE, *POLICIES):
+            both = code_sha256 + fingerprint(agent_folder(player))
+            code_sha256 = hashlib.sha256(both.encode()).hexdigest()
     return Origin(config_sha256, code_sha256, package_version("mmg-env"))
 
 

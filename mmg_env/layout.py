@@ -209,6 +209,7 @@ class L(Columns):
     rental = auto()
     service_fee = auto()
     virtual_settlement = auto()
+    settlement = auto()  # of a whole episode, afterwards: the kernel leaves it 0
 
 
 PROJECTED: Final = tuple(name for name in F.names() if name.startswith("projected_"))

@@ -52,6 +52,16 @@ class Trajectory:
         return float(self.ledger[:, :, : len(REAL_COSTS)].sum())
 
     @property
+    def costs(self) -> Array:
+        """Real cost of each participant, (participants,), currency."""
+        return np.asarray(self.ledger[:, :, : len(REAL_COSTS)].sum(axis=(0, 2)))
+
+    @property
+    def transfers(self) -> Array:
+        """What each participant paid others, (participants,), currency; the sum is 0."""
+        return np.asarray(self.ledger[:, :, len(REAL_COSTS) :].sum(axis=(0, 2)))
+
+    @property
     def step_costs(self) -> Array:
         """Real cost per step, (steps,), currency."""
         return np.asarray(self.ledger[:, :, : len(REAL_COSTS)].sum(axis=(1, 2)))

@@ -6,19 +6,22 @@ from baselines.risk import NEUTRAL, Risk
 from baselines.stochastic_mpc import StochasticMpc
 
 FEW = 2
-# Those that plan against the worst, and the cases in which that takes little time.
-ROBUST = {
+# Those that think for long, and the cases in which that takes little time.
+SLOW = {
     "robust": ("s1_3mg", "tiny", "failing grid"),
     "robust_ph": ("tiny",),
     "robust_affine": ("s1_3mg", "tiny"),
     "robust_mpc": ("tiny", "failing grid"),
     "wasserstein": ("tiny",),
+    "nash_cooperative": ("tiny", "failing grid"),
+    "nash_deceptive": ("s1_3mg",),
+    "nash_suppressed": ("tiny",),
 }
 PLANNERS = {
     "benders": lambda system: CommittedMpc(system, kind_for(system), NEUTRAL, FEW),
     "stochastic_mpc": lambda system: StochasticMpc(system, NEUTRAL, FEW),
     "cvar": lambda system: StochasticMpc(system, Risk(), FEW),
-    **{name: POLICIES[name] for name in ROBUST},
+    **{name: POLICIES[name] for name in SLOW},
 }
 
 
@@ -29,4 +32,4 @@ def player(name, system):
 
 def players_of(case, system):
     """Return the names of the policies that are played in a case, those soon done among them."""
-    return [name for name in playable(system) if case in ROBUST.get(name, (case,))]
+    return [name for name in playable(system) if case in SLOW.get(name, (case,))]

@@ -12,7 +12,7 @@ import laws
 import numpy as np
 import pytest
 import random_systems
-from players import PLANNERS, ROBUST, player, players_of
+from players import PLANNERS, SLOW, player, players_of
 from strategies import make_case
 
 from baselines import POLICIES
@@ -255,7 +255,7 @@ PLAYED = [
     for name in players_of(case, CASES[case]()[0])
     if (name, case) not in ONE_OF_A_KIND
 ]
-PLAYED += [(name, "failing grid") for name in ROBUST if "failing grid" in ROBUST[name]]
+PLAYED += [(name, "failing grid") for name in SLOW if "failing grid" in SLOW[name]]
 CASES["failing grid"] = failing_case
 
 

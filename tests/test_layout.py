@@ -19,7 +19,8 @@ def test_columns_count_from_zero_without_gaps(columns):
 
 def test_the_ledger_is_real_costs_then_transfers():
     assert L.names() == REAL_COSTS + TRANSFERS
-    assert TRANSFERS == ("pool_payment", "rental", "service_fee", "virtual_settlement")
+    hourly = ("pool_payment", "rental", "service_fee", "virtual_settlement")
+    assert (*hourly, "settlement") == TRANSFERS
 
 
 def test_price_rules_have_different_numbers():

@@ -5,7 +5,7 @@ from functools import cache
 import gymnasium
 import numpy as np
 import pytest
-from players import ROBUST, players_of
+from players import SLOW, players_of
 from strategies import make_case
 
 from baselines import POLICIES, policy_named
@@ -83,7 +83,7 @@ def test_seed_and_options_choose_the_episode(listener):
 
 
 PLAYED = [("s1_3mg", name) for name in players_of("s1_3mg", load_system("s1_3mg"))]
-PLAYED += [("tiny", name) for name in ROBUST if ("s1_3mg", name) not in PLAYED]
+PLAYED += [("tiny", name) for name in SLOW if ("s1_3mg", name) not in PLAYED]
 
 
 @pytest.mark.parametrize(("suite", "name"), PLAYED)

@@ -17,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.bargaining.bargain import uniform
 from baselines.bargaining.coalition import Coalition, divided
 from baselines.bargaining.cooperation import (
     agents_of,
@@ -27,6 +28,7 @@ from baselines.bargaining.cooperation import (
     undecided,
 )
 from baselines.bargaining.margins import margins, with_margins
+from baselines.bargaining.quoting import DECEPTIVE, SUPPRESSED, lies_of
 from baselines.branching import Search
 from baselines.compiled import Compiled
 from baselines.exclusivity import find_pairs
@@ -43,7 +45,6 @@ Array = NDArray[np.float64]
 
 ROUNDS: Final = 60
 AGREED: Final = 1e-3  # relative residuals
-AUDITS: Final = 10.0  # strength of audits that suppress lies
 
 
 class NashMpc:
@@ -102,3 +103,18 @@ class NashMpc:
                 break
         self._said = coalition.compiled, said
         return balanced(coalition, said.taken_kw), common_price(coalition, said.price)
+
+
+def deceptive(system: System) -> NashMpc:
+    """Return participants of equal power who lie as much as weak audits leave worth their while."""
+    return _lying(system, DECEPTIVE)
+
+
+def suppressed(system: System) -> NashMpc:
+    """Return the same under strong audits."""
+    return _lying(system, SUPPRESSED)
+
+
+def _lying(system: System, audits: float) -> NashMpc:
+    """Return participants who lie as in the equilibrium of the game of quotes."""
+    return NashMpc(system, lies_of(uniform(len(system.participants)), audits=audits), audits)

@@ -9,6 +9,7 @@ from string import Template
 import numpy as np
 
 from experiments.records import DRAWN_EPISODE, Origin, write_atomically
+from experiments.report.bills import Bill, bills
 from experiments.report.charts import (
     breakdown_chart,
     day_charts,
@@ -19,6 +20,7 @@ from experiments.report.charts import (
 from experiments.report.facts import Facts, data_facts, run_facts
 from experiments.report.leaderboard import Board, Row
 from experiments.report.words import Column, amount, columns, percent
+from experiments.settlement import SettlementConfig
 from mmg_env.system import System
 from mmg_env.trajectory import Trajectory
 
@@ -36,6 +38,7 @@ class Findings:
         origin: what the numbers follow from.
         board: the ranking.
         trajectories: what happened in the drawn episode, by policy, as far as kept.
+        settlement: how participants shared what they saved, if they did.
     """
 
     system: System
@@ -44,6 +47,7 @@ class Findings:
     origin: Origin
     board: Board
     trajectories: Mapping[str, Trajectory]
+    settlement: SettlementConfig | None = None
 
 
 def write_report(folder: Path, findings: Findings) -> Path:
@@ -128,6 +132,14 @@ def _table_row(row: Row, listed: Sequence[Column]) -> str:
 
 def _sections(findings: Findings) -> Iterator[str]:
     board, currency = findings.board, findings.system.config.currency
+    paid = bills(board, findings.system.participants)
+    if findings.settlement is not None and paid:
+        yield _section(
+            "Who pays what",
+            f"{escape(findings.settlement.sentence)} Mean final cost per episode, "
+            f"{escape(currency)}, and what is gained beside standing alone.",
+            _bills(paid),
+        )
     if board.episodes:
         yield _section(
             "Savings",
@@ -150,6 +162,24 @@ def _sections(findings: Findings) -> Iterator[str]:
         yield _days(findings)
     if board.failures:
         yield _failures(board)
+
+
+def _bills(listed: Sequence[Bill]) -> str:
+    """Return the bills as a table, a row per participant."""
+    names = ["participant", "alone", *listed[0].shares]
+    heads = "".join(f'<th scope="col">{escape(name)}</th>' for name in names)
+    rows = []
+    for bill in listed:
+        cells = [amount(bill.alone)]
+        for share in bill.shares.values():
+            cells.append(f"{amount(share.final)}<small>gains {amount(share.gain)}</small>")
+        row = "".join(f"<td>{cell}</td>" for cell in cells)
+        rows.append(f'<tr><th scope="row">{escape(bill.participant)}</th>{row}</tr>')
+    body = "\n".join(rows)
+    return (
+        f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+        "</div>"
+    )
 
 
 def _section(title: str, text: str, content: str) -> str:
