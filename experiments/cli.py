@@ -18,6 +18,7 @@ from experiments import (
     export,
     freeze,
     headroom,
+    misquoting_cli,
     perf,
     realism,
     reproduce,
@@ -51,6 +52,7 @@ app.command()(realism.realism)
 app.command()(rescore.rescore)
 app.command()(simulate.simulate)
 app.command()(export.export)
+app.command()(misquoting_cli.misquote)
 app.command()(doctor.doctor)
 app.add_typer(reproduce.app, name="reproduce", help="What papers report, on instances of ours.")
 app.add_typer(perf.app, name="perf", help="Measure speed as ratios in one run.")

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from experiments.cli import app
 from experiments.reproduce import s1_robust
+from experiments.reproduce.phrases import between
 from experiments.reproduce.s1_robust_cases import FULL, QUICK
 from experiments.reproduce.s1_robust_findings import DISCRETE, factors, gather, jobs
 from experiments.reproduce.s1_robust_page import CALIBRATED, NOT_REPRODUCED, page_of
@@ -18,7 +19,6 @@ from experiments.reproduce.s1_robust_page import QUICK as QUICK_NOTICE
 from experiments.reproduce.s1_robust_sweeps import DAYS, MORE_LOAD, NARROW, USUAL
 from experiments.reproduce.s1_robust_tables import PAPER, PLAIN, every_table, methods
 from experiments.reproduce.s1_robust_words import (
-    between,
     of_budgets,
     of_contests,
     of_methods,

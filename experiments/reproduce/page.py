@@ -70,6 +70,11 @@ def folded(table: Table) -> str:
     return f"<details><summary>{escape(table.title)}</summary>{as_html(table)}</details>"
 
 
+def headed(table: Table) -> str:
+    """Return a table below its title."""
+    return f"<h3>{escape(table.title)}</h3>{as_html(table)}"
+
+
 def _part(part: Part) -> str:
     content = "\n".join(part.content)
     return f"<section><h2>{escape(part.title)}</h2><p>{part.text}</p>\n{content}</section>"

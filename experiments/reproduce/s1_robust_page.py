@@ -11,6 +11,7 @@ from baselines.robust.deviations import BUDGETS, HALF_WIDTHS
 from experiments.records import origin_of
 from experiments.report.facts import run_facts
 from experiments.reproduce.page import Page, Part, folded, rendered
+from experiments.reproduce.phrases import bulleted, said
 from experiments.reproduce.s1_robust_cases import (
     EXACT_GAP,
     GAP,
@@ -94,11 +95,6 @@ def page_of(findings: Findings, tables: Sequence[Table]) -> str:
     )
 
 
-def _said(text: str) -> str:
-    """Return what findings come to, as a paragraph."""
-    return f"<p>{escape(text)}</p>"
-
-
 def _parts(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
     yield from _solving(findings, tables)
     yield from _adversary(findings, tables)
@@ -121,7 +117,7 @@ def _solving(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         f"{MASTER_GAP:g}, the exact search at {EXACT_GAP:g} or after {size.exact_s:g} s in a "
         f"scene, {size.nested_s:g} s where it is nested.",
         [
-            _said(of_methods(findings)),
+            said(of_methods(findings)),
             convergence_chart(findings),
             as_html(tables["methods"]),
             folded(tables["rounds"]),
@@ -135,7 +131,7 @@ def _solving(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         "are winter's typical days and 20 those of all seasons; of more, each is one of the 20 "
         "with each series scaled by a factor from .8 to 1.2, drawn with a fixed seed."
         f"{stopped} Seconds are of this run, in which other work shares the machine.",
-        [_said(of_contests(findings)), contest_chart(findings), as_html(tables["contests"])],
+        [said(of_contests(findings)), contest_chart(findings), as_html(tables["contests"])],
     )
 
 
@@ -151,7 +147,7 @@ def _adversary(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part
         f"deviate: {escape(widths)} of a day. Several cases can be equally bad; one of them is "
         f"shown, and an hour may be hit that costs nothing.",
         [
-            _said(of_worst(findings)),
+            said(of_worst(findings)),
             worst_chart(findings),
             folded(tables["worst"]),
             folded(tables["worst_hours"]),
@@ -161,7 +157,7 @@ def _adversary(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part
         "The heuristic beside the exact search",
         "The alternation of moves and duals (AOP) is a local search: it bounds nothing. Here it "
         "meets the exact search, scene by scene, for four first stages of each member.",
-        [_said(of_shortfalls(findings)), as_html(tables["heuristic"])],
+        [said(of_shortfalls(findings)), as_html(tables["heuristic"])],
     )
 
 
@@ -176,7 +172,7 @@ def _sweeps(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         "was drawn, and its promise is the worst case of that scene. They deviate by the system's "
         "noise, which knows no half-widths, at the expected tariff.",
         [
-            _said(of_budgets(findings)),
+            said(of_budgets(findings)),
             budget_chart(findings),
             as_html(tables["reality"]),
             folded(tables["budgets"]),
@@ -195,7 +191,7 @@ def _sweeps(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         f"{100 * (SHIFT_LOAD - 1):.0f} % more load, as in the split shift, and these once more "
         f"with links to the grid of {NARROW_KW} kW each.",
         [
-            _said(of_prices(findings)),
+            said(of_prices(findings)),
             price_chart(findings),
             folded(tables["tariffs"]),
             folded(tables["unserved"]),
@@ -221,7 +217,7 @@ def _sets(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
         "bound and the lower of two others, which are what the exact search proves in its time, "
         "and the value of a budget set around it.",
         [
-            _said(of_sets(findings)),
+            said(of_sets(findings)),
             chart,
             "<p>Seen in two dimensions on the nominal day; the budget set of this chart has six "
             "hours of every series.</p>",
@@ -232,5 +228,5 @@ def _sets(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]:
     yield Part(
         "In the paper, not here",
         "What a reader of the paper may miss.",
-        ["<ul>" + "".join(f"<li>{escape(text)}</li>" for text in NOT_REPRODUCED) + "</ul>"],
+        [bulleted(NOT_REPRODUCED)],
     )

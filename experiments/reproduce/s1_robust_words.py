@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 
 from baselines.robust.deviations import BUDGETS
-from experiments.report.words import amount, number
+from experiments.report.words import number
+from experiments.reproduce.phrases import between, share
 from experiments.reproduce.s1_robust_cases import GAP, Solved, name_of
 from experiments.reproduce.s1_robust_findings import Findings
 from experiments.reproduce.s1_robust_methods import Contest
@@ -22,22 +23,9 @@ SERVED_KWH: Final = 0.05
 """What is unserved below this is rounding."""
 
 
-def between(values: Iterable[float], digits: int = 0) -> str:
-    """Return the range of some values in words."""
-    found = list(values)
-    low, high = (number(end, digits) if digits else amount(end) for end in (min(found), max(found)))
-    return low if low == high else f"{low} to {high}"
-
-
 def closed(found: Solved) -> bool:
     """Return whether the bounds have met and both are proven."""
     return found.proven and found.gap <= GAP
-
-
-def share(true: Iterable[bool], noun: str) -> str:
-    """Return how many of some things are so."""
-    found = list(true)
-    return f"{sum(found)} of {len(found)} {noun}"
 
 
 def verdict(findings: Findings) -> str:
