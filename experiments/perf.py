@@ -210,6 +210,16 @@ def robust(
     compare_robust(limit_s)
 
 
+@app.command()
+def cooperation(
+    quick: Annotated[bool, typer.Option("--quick", help="One suite, small communities.")] = False,
+) -> None:
+    """Time ADMM on s1_3mg and s1_4mg to .01 %, per member from 3 to 50, and payments by prices."""
+    from experiments.perf_cooperation import compare_cooperation
+
+    compare_cooperation(quick)
+
+
 def decision_times(system: System, episodes: int) -> dict[str, list[float]]:
     """Return the times (ms) of the decisions of MPC against one forecast, by policy."""
     times: dict[str, list[float]] = {name: [] for name in DECIDING}

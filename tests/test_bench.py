@@ -201,7 +201,11 @@ def test_unknown_names(mmg: Mmg, tmp_path: Path) -> None:
     err = refused(mmg("bench", "--suite", "s1_3mg", "--policies", "idle", "--split", "tst", *tail))
     assert err == 'no split "tst"; did you mean "test"? Known: train, val, test, shift'
     err = refused(mmg("bench", "--config", "smok", *tail))
-    assert err.startswith('no benchmark "smok"; did you mean "smoke"? Known: agents, bargaining, default, ')
+    assert err.startswith(
+        'no benchmark "smok"; did you mean "smoke"? Known: agents, bargaining, default, '
+    )
+        'no benchmark "smok"; did you mean "smoke"? Known: agents, bargaining, default, '
+    )
     assert not (tmp_path / "out").exists()
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from baselines.bargaining.cooperation import balanced, common_price, in_parallel, lower_bound
+from baselines.bargaining.carrying_out import balanced
+from baselines.bargaining.cooperation import common_price, in_parallel, lower_bound
 from baselines.bargaining.robust_cooperation import ROBUST
 from baselines.bargaining.robust_party import against
 from baselines.negotiation import Terms

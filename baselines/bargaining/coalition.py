@@ -104,9 +104,15 @@ class Coalition:
         return make_plan(self.system, self.numbers, values, self.rows)
 
     def without(self, outsiders: Iterable[int]) -> Numbers:
-        """Return the model's numbers where some neither trade nor rent."""
-        closed = np.isin(owners(self.compiled, self.system), list(outsiders))
+        """Return the model's numbers where some neither trade nor rent.
+
+        Where the storage stands alone, nobody rents.
+        """
+        left = list(outsiders)
+        closed = np.isin(owners(self.compiled, self.system), left)
         columns = np.intersect1d(np.flatnonzero(closed), columns_of(self.compiled, TRADES))
+        if len(self.system.members) in left:
+            columns = np.union1d(columns, columns_of(self.compiled, VIRTUAL))
         return held(self.numbers, columns, np.zeros(len(columns)))
 
     def solve(self, present: frozenset[int], gap: float = MIP_GAP) -> Array:

@@ -18,19 +18,17 @@ Source: Bian & Ji 2025, section 4.3 (in turns; rho .01, start 0); Boyd et al. 20
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
-from baselines.bargaining.coalition import POOL, RENT, Coalition, telling
-from baselines.deterministic import decide
-from baselines.exclusivity import Pairs, find_pairs
-from baselines.highs import MIP_GAP, UnboundedError
+from baselines.bargaining.carrying_out import balanced
+from baselines.bargaining.coalition import Coalition, telling
+from baselines.highs import UnboundedError
 from baselines.negotiation import (
     LEAST_KW,
     LEAST_PER_KWH,
@@ -44,8 +42,6 @@ from baselines.negotiation import (
     ended,
     rounds,
 )
-from baselines.partition import Piece
-from baselines.programme import Programme
 from baselines.solution import Stop
 
 Array = NDArray[np.float64]
@@ -53,7 +49,6 @@ Integers = NDArray[np.int64]
 
 PAPER: Final = Penalty(rho=0.01)
 BEST: Final = Penalty(rho=0.001, relaxation=1.6)
-BAND: Final = 1e-3  # of the most that a participant does in a common row
 RESIDUAL: Final = Stop(gap=1e-3, iterations=200, time_s=np.inf)
 
 
@@ -180,7 +175,7 @@ def in_turns(
 
 def _size(values: Array) -> float:
     """Return the root mean square."""
-    return float(np.sqrt(np.mean(values**2)))
+    return float(np.sqrt(np.mean(values**2))) if len(values) else 0.0
 
 
 def _concluded(coalition: Coalition, said: Iterable[Round], stop: Stop) -> Cooperation:
@@ -204,100 +199,6 @@ def common_price(coalition: Coalition, price: Array) -> Array:
     return np.asarray(np.bincount(row, price) / np.bincount(row))
 
 
-def balanced(coalition: Coalition, taken: Array) -> tuple[Array, ...]:
-    """Return what participants want to do, moved until the pool balances and rent fits.
-
-    In the pool each moves in proportion to how far it can. Rent, and what flows of it, shrinks.
-
-    Args:
-        coalition: whose rows they are.
-        taken: (couplings of all participants,) one participant after the other.
-    """
-    place = [coalition.place(p) for p in range(len(coalition.pieces))]
-    row, (low, high) = np.concatenate(place), coalition.limits
-    reach = [_reach(piece) for piece in coalition.pieces]
-    least, most = (np.concatenate(side) for side in zip(*reach, strict=True))
-    y = np.clip(taken, least, most)
-    total = np.bincount(row, y, len(low))
-    pool, rent = coalition.among(POOL), coalition.among(RENT)
-    lacking = np.where(pool, np.clip(total, low, high) - total, 0.0)[row]
-    room = np.where(pool[row], np.where(lacking > 0.0, most - y, y - least), 0.0)
-    every = np.bincount(row, room, len(low))[row]
-    y = y + lacking * np.divide(room, every, out=np.zeros_like(room), where=every > 0.0)
-    fits = min(1.0, *(high[rent] / np.maximum(total[rent], high[rent])), 1.0)
-    rented = rent | coalition.among(("balance",))
-    y = np.where(rented[row], fits * y, y)
-    return tuple(np.split(y, np.cumsum([len(own) for own in place])[:-1]))
-
-
-def _reach(piece: Piece) -> tuple[Array, Array]:
-    """Return the least and most that a participant can do in its common rows."""
-    programme, columns = telling(piece)
-    return programme.lower[columns], programme.upper[columns]
-
-
-Solve = Callable[[int, Programme], Array]  # of a participant's programme, (its columns,)
-
-
-def carried_out(
-    coalition: Coalition, exchanged: Sequence[Array], price: Array, solve: Solve
-) -> list[Array]:
-    """Return what each makes of its part, (participants,) of (its columns,).
-
-    What is sent and received stands. All else in common rows stands up to a band, in which its
-    price is paid, but the last, who runs the community, answers for what the others do.
-
-    Args:
-        coalition: whose day it is.
-        exchanged: (participants,) what each does in its common rows.
-        price: (couplings,) of the common rows.
-        solve: how a participant finds its best.
-    """
-    done, rest = [], np.zeros(len(coalition.common))
-    pool, rent = coalition.among(POOL), coalition.among(RENT)
-    for p, (piece, said) in enumerate(zip(coalition.pieces, exchanged, strict=True)):
-        place, last = coalition.place(p), p == len(coalition.pieces) - 1
-        y = np.where(pool[place] | (not last), said, -rest[place])
-        stands = pool[place] | last
-        band = np.where(stands, 0.0, BAND * np.abs(y).max(initial=0.0))
-        part = y - band, np.where(rent[place], y, y + band)
-        paid = np.where(stands, 0.0, coalition.system.dt_h * price[place])
-        x = solve(p, _with_part(piece, part, paid))[: len(piece.columns)]
-        rest[place] += sparse.csr_array(piece.programme.matrix)[piece.coupled] @ x
-        done.append(x)
-    return done
-
-
-def _with_part(piece: Piece, part: tuple[Array, Array], paid: Array) -> Programme:
-    """Return a participant's programme where what it does in common rows lies in a range.
-
-    Args:
-        piece: the participant's.
-        part: (couplings,) each, the range.
-        paid: (couplings,) for what it does, per kW.
-    """
-    programme, columns = telling(piece)
-    n = programme.numbers
-    cost, lower, upper = n.cost.copy(), n.lower.copy(), n.upper.copy()
-    cost[columns] = paid
-    for bound, wanted in zip((lower, upper), part, strict=True):
-        bound[columns] = np.clip(wanted, n.lower[columns], n.upper[columns])
-    return replace(programme, numbers=replace(n, cost=cost, lower=lower, upper=upper))
-
-
-def upper_cost(coalition: Coalition, exchanged: Sequence[Array], price: Array) -> float:
-    """Return the cost where each makes the best of its part, all relaxed, currency.
-
-    The arguments are those of `carried_out`.
-
-    Raises:
-        SolverError: HiGHS proved no optimum.
-    """
-    done = carried_out(coalition, exchanged, price, lambda _, own: own.solve().x)
-    x = coalition.joint(done)
-    return float(coalition.numbers.cost @ x) + coalition.numbers.offset
-
-
 def lower_bound(coalition: Coalition, agents: Sequence[Agent], price: Array) -> float:
     """Return what all would pay at some prices if they need not agree, currency.
 
@@ -308,48 +209,10 @@ def lower_bound(coalition: Coalition, agents: Sequence[Agent], price: Array) -> 
     """
     low, high = coalition.limits
     # A slack takes what pays best.
-    slack = np.where(price > 0.0, -price * high, -price * low)
-    free = np.where(np.isfinite(slack), slack, np.where(price == 0.0, 0.0, -np.inf))
+    side = np.where(price > 0.0, high, low)
+    free = -price * np.where(price == 0.0, 0.0, side)
     try:
         apart = [agent.least_cost(price[coalition.place(p)]) for p, agent in enumerate(agents)]
     except UnboundedError:
         return -np.inf
     return sum(apart) + coalition.system.dt_h * float(free.sum()) + coalition.numbers.offset
-
-
-def exactly(
-    coalition: Coalition, exchanged: Sequence[Array], price: Array, gap: float = MIP_GAP
-) -> Array:
-    """Return what each makes of its part with its units and directions decided, (columns,).
-
-    Args:
-        coalition: whose day it is.
-        exchanged: (participants,) what each does in its common rows.
-        price: (couplings,) of the common rows.
-        gap: to which each participant searches.
-
-    Raises:
-        SolverError: HiGHS proved no optimum.
-    """
-    compiled, day = coalition.compiled, coalition.system.steps_per_day
-    pairs = find_pairs(compiled, coalition.numbers, steps_per_day=day)
-
-    def solve(p: int, programme: Programme) -> Array:
-        binary, own = undecided(coalition.pieces[p], compiled.binary, pairs)
-        return decide(programme.solver(), programme.numbers, binary, own, gap)[0]
-
-    return coalition.joint(carried_out(coalition, exchanged, price, solve))
-
-
-def undecided(piece: Piece, binary: Integers, pairs: Pairs) -> tuple[Integers, Pairs]:
-    """Return those commitments and directions of the model that are a participant's, in its terms.
-
-    Args:
-        piece: the participant's.
-        binary: columns of the model that are 0 or 1.
-        pairs: of columns of the model.
-    """
-    own = np.isin(binary, piece.columns)
-    place = np.full(1 + max(piece.columns.max(), binary.max(initial=0)), -1)
-    place[piece.columns] = np.arange(len(piece.columns))
-    return place[binary[own]], pairs.among(piece.columns).placed(place)

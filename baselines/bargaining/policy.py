@@ -18,15 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.bargaining.bargain import uniform
+from baselines.bargaining.carrying_out import balanced, carried_out, undecided
 from baselines.bargaining.coalition import Coalition, divided
-from baselines.bargaining.cooperation import (
-    agents_of,
-    balanced,
-    carried_out,
-    common_price,
-    in_parallel,
-    undecided,
-)
+from baselines.bargaining.cooperation import agents_of, common_price, in_parallel
 from baselines.bargaining.margins import margins, with_margins
 from baselines.bargaining.quoting import DECEPTIVE, SUPPRESSED, lies_of
 from baselines.branching import Search

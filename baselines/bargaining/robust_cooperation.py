@@ -35,13 +35,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.bargaining.bargain import Bargain, uniform
-from baselines.bargaining.cooperation import (
-    Cooperation,
-    balanced,
-    common_price,
-    in_parallel,
-    lower_bound,
-)
+from baselines.bargaining.carrying_out import balanced
+from baselines.bargaining.cooperation import Cooperation, common_price, in_parallel, lower_bound
 from baselines.bargaining.robust_parts import Community
 from baselines.bargaining.robust_party import RobustParty
 from baselines.bargaining.robust_proof import PROOF, Prover

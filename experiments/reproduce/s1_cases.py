@@ -19,18 +19,16 @@ from baselines.bargaining.bargain import (
     by_shapley,
     uniform,
 )
+from baselines.bargaining.carrying_out import balanced, exactly, upper_cost
 from baselines.bargaining.coalition import Coalition, coalition_of, costs_of
 from baselines.bargaining.cooperation import (
     BEST,
     PAPER,
     agents_of,
-    balanced,
     common_price,
     cooperate,
-    exactly,
     in_parallel,
     in_turns,
-    upper_cost,
 )
 from baselines.negotiation import Penalty, Residuals, Round
 from mmg_env.layout import F
