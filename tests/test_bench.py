@@ -204,8 +204,6 @@ def test_unknown_names(mmg: Mmg, tmp_path: Path) -> None:
     assert err.startswith(
         'no benchmark "smok"; did you mean "smoke"? Known: agents, bargaining, default, '
     )
-        'no benchmark "smok"; did you mean "smoke"? Known: agents, bargaining, default, '
-    )
     assert not (tmp_path / "out").exists()
 
 

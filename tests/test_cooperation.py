@@ -78,7 +78,7 @@ SEEDS = {
     "pool_in_balance": (8, 25, 36),
     "deviation": (0, 2, 18),
     "rent_energy": (67, 87),
-    "balance": (9, 15, 26),
+    "balance": (9, 12, 16, 26),
 }
 CASES = [(row, seed) for row, seeds in SEEDS.items() for seed in seeds]
 
