@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 BAND: Final = 1e-3  # of the most that a participant does in a common row
-SHRUNK: Final = (1.0, 0.99, 0.9, 0.0)  # what is left of rent where it does not fit
+SHRUNK: Final = (1.0, 0.99, 0.95, 0.9, 0.75, 0.5, 0.0)  # what is left of rent where it does not fit
 
 
 def balanced(coalition: Coalition, taken: Array) -> tuple[Array, ...]:

@@ -1,8 +1,9 @@
 """A community's day divided among its participants, who share nothing but some rows.
 
-Every column of the dispatch model is one participant's own; the community's (reserve, deviations
-from the nomination) are the storage's, which runs the community. A row in which several stand is
-common: with y[p] = a[p] x[p] what a participant does in it, and nothing else known of it::
+Every column of the dispatch model is one participant's own; those of the community (reserve,
+deviations from the nomination) are the storage's, which runs it, or the last member's where there
+is no storage. A row in which several stand is common: with y[p] = a[p] x[p] what a participant does
+in it, and nothing else known of it::
 
     min  sum_p cost_p(x_p)    subject to    low <= sum_p y[p] <= high,   x_p feasible for p
 
@@ -167,7 +168,7 @@ def whole_programme(compiled: Compiled, numbers: Numbers) -> Programme:
 
 def owners(compiled: Compiled, system: System) -> Integers:
     """Return the participant that decides each column, (columns,)."""
-    owner = np.full(compiled.matrix.shape[1], len(system.members))
+    owner = np.full(compiled.matrix.shape[1], len(system.participants) - 1)
     for name, numbers in compiled.columns.items():
         if name in (*STORAGE, *NOMINATION):
             continue

@@ -191,12 +191,17 @@ def _concluded(coalition: Coalition, said: Iterable[Round], stop: Stop) -> Coope
 def common_price(coalition: Coalition, price: Array) -> Array:
     """Return a price per common row, (couplings,), where each participant may have its own.
 
+    A row that is open to one side has no price of that side's sign but by rounding: it gets 0.
+
     Args:
         coalition: whose rows they are.
         price: (couplings of all participants,) one participant after the other.
     """
     row = np.concatenate([coalition.place(p) for p in range(len(coalition.pieces))])
-    return np.asarray(np.bincount(row, price) / np.bincount(row))
+    mean = np.bincount(row, price) / np.bincount(row)
+    low, high = coalition.limits
+    mean = np.where(np.isinf(low), np.maximum(mean, 0.0), mean)
+    return np.where(np.isinf(high), np.minimum(mean, 0.0), mean)
 
 
 def lower_bound(coalition: Coalition, agents: Sequence[Agent], price: Array) -> float:

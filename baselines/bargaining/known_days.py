@@ -10,6 +10,9 @@ and of the exchange, which it arranges and meters ::
     what each receives less what it sends, at the middle of the retail prices;
     what it receives and sends, at half the spread
 
+On days with lies the exchange is taken to be that of honest days: lies in the analytic form of
+`quoting` move money, and no trade.
+
 Source: our choice.
 """
 
