@@ -22,7 +22,7 @@ def steps(monkeypatch):
 
     def listen(self):
         answer = solve(self)
-        if "scenarios of" in self._name:
+        if "scenarios of" in self.name:
             found.append(self._highs.getInfo().simplex_iteration_count)
         return answer
 
