@@ -1,4 +1,4 @@
-"""The commands `mmg perf env` and `mmg perf mpc`: speed as ratios measured in one run.
+"""The commands `mmg perf ...`: speed as ratios measured in one run.
 
 Seconds depend on the machine and its other guests; ratios of things that are measured in turn,
 round by round, depend on them far less. Each number is the median over rounds.
@@ -214,7 +214,7 @@ def robust(
 def cooperation(
     quick: Annotated[bool, typer.Option("--quick", help="One suite, small communities.")] = False,
 ) -> None:
-    """Time ADMM on s1_3mg and s1_4mg to .01 %, per member from 3 to 50, and payments by prices."""
+    """Time ADMM on s1_3mg and s1_4mg, per member from 3 to 50, payments, and the robust chain."""
     from experiments.perf_cooperation import compare_cooperation
 
     compare_cooperation(quick)

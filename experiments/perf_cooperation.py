@@ -12,6 +12,8 @@ straight line by least squares::
 Communities of any size are made of the first members of `large_50` and a storage of their share.
 They share the pool alone: nobody rents, and nothing is nominated.
 
+The robust chain uses two threads where participants are apart.
+
 Source: our choice; the paper's ways and parameters are those of Bian & Ji 2025, section 4.3.
 """
 
@@ -35,8 +37,11 @@ from baselines.bargaining.cooperation import (
     in_turns,
 )
 from baselines.bargaining.pair_prices import PAPER_PER_KWH, settle_in_parallel, settle_in_turns
+from baselines.bargaining.robust_cooperation import cooperate_robustly
+from baselines.bargaining.robust_parts import divided
 from baselines.bargaining.trades import pairs_of, trades_of
 from baselines.negotiation import Penalty, Round
+from baselines.robust.typical_days import model_of, typical_problem
 from experiments.large_50 import MEMBERS, grown, large_50
 from mmg_env.config import SystemConfig
 from mmg_env.episode import Episode
@@ -113,7 +118,13 @@ def compare_cooperation(quick: bool = False) -> None:
     for suite in SUITES[:1] if quick else SUITES:
         compare_ways(suite)
     sizes = QUICK_SIZES if quick else SIZES
-    rows = list(_told(growing(sizes)))
+    tell_growth(list(_told(growing(sizes))))
+    for suite in () if quick else SUITES:
+        tell_chain(suite)
+
+
+def tell_growth(rows: Sequence[Row]) -> None:
+    """Print how seconds per member grow, if that can be said."""
     closed = [row for row in rows if row.closed]
     if len(closed) < 2:
         typer.echo("too few communities agreed to say how seconds per member grow")
@@ -121,6 +132,19 @@ def compare_cooperation(quick: bool = False) -> None:
     typer.echo(
         f"seconds per member grow with members to the power of {exponent(closed):.2f} "
         f"({closed[0].members} to {closed[-1].members} members, to {SIZE_GAP:g})"
+    )
+
+
+def tell_chain(suite: str) -> None:
+    """Print what the robust chain takes on a suite's typical days, and what it comes to."""
+    system = load_system(suite)
+    found = cooperate_robustly(divided(system, model_of(system), typical_problem(system)))
+    spent, alone, together = found.seconds, found.disagreement.sum(), found.cooperation.sum()
+    typer.echo(
+        f"{suite}, robust: {spent.total:.1f} s (alone {spent.alone:.1f}, agreement "
+        f"{spent.agreement:.1f}, bounds {spent.bounds:.1f}, decided {spent.decided:.1f}), "
+        f"{len(found.agreed.trace)} rounds, {sum(found.effort.asked)} searches for worst cases; "
+        f"alone {alone:.0f}, together {together:.0f}, of which {found.loss:.0f} for units"
     )
 
 

@@ -9,6 +9,8 @@ from experiments.perf_cooperation import HEAD, SIZE_GAP, Row, community, exponen
 from mmg_env.splits import sample_episode
 from mmg_env.system import load_system
 
+STEPS = ("alone", "agreement", "bounds", "decided")
+
 
 @pytest.fixture
 def coarse(monkeypatch):
@@ -35,6 +37,18 @@ def test_it_prints_rounds_losses_payments_and_growth(capsys):
         assert float(line.split("each within ")[1].split()[0]) <= 1e-4
     assert [line.split()[0] for line in lines[8:10]] == ["large_1", "large_2"]
     assert "seconds per member grow with members to the power of" in lines[10]
+
+
+@pytest.mark.usefixtures("coarse")
+def test_the_robust_chain_is_told_by_its_steps(capsys):
+    perf_cooperation.tell_chain("s1_3mg")
+    out = capsys.readouterr().out
+    parts = [float(out.split(f"{step} ")[1].split(",")[0].rstrip(")")) for step in STEPS]
+    assert float(out.split("robust: ")[1].split()[0]) == pytest.approx(sum(parts), abs=0.3)
+    alone, together = (
+        float(out.split(f"{who} ")[-1].split(",")[0]) for who in ("alone", "together")
+    )
+    assert together < alone
 
 
 @pytest.mark.usefixtures("coarse")
