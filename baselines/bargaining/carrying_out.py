@@ -116,25 +116,38 @@ def _one_by_one(
 ) -> list[Array]:
     """Return what each makes of its part, one after the other."""
     done, rest = [], np.zeros(len(coalition.common))
-    pool, rent = coalition.among(POOL), coalition.among(RENT)
-    free, premiums = coalition.among(("deviation",)), _premiums(coalition)
+    premiums = _premiums(coalition)
     for p, (piece, said) in enumerate(zip(coalition.pieces, exchanged, strict=True)):
-        place, last = coalition.place(p), p == len(coalition.pieces) - 1
-        y = np.where(pool[place] | (not last), said, -rest[place])
-        stands, loose = pool[place] | last, free[place] & (not last)
-        band = np.where(stands, 0.0, BAND * np.abs(y).max(initial=0.0))
-        part = y - band, np.where(rent[place], y, y + band)
-        part = np.where(loose, -np.inf, part[0]), np.where(loose, np.inf, part[1])
-        paid = np.where(stands | loose, 0.0, coalition.system.dt_h * price[place])
-        programme = _with_part(piece, part, paid)
-        if loose.any():
-            premium = premiums[0][place[loose]], premiums[1][place[loose]]
-            at = len(piece.columns) + np.flatnonzero(loose)
-            programme = _elastic(programme, at, y[loose], premium)
+        place = coalition.place(p)
+        if p == len(coalition.pieces) - 1:
+            y = np.where(coalition.among(POOL)[place], said, -rest[place])
+            programme = _within(piece, y, y, np.zeros(len(y)))
+        else:
+            programme = _with_part(coalition, p, said, price, premiums)
         x = solve(p, programme)[: len(piece.columns)]
         rest[place] += sparse.csr_array(piece.programme.matrix)[piece.coupled] @ x
         done.append(x)
     return done
+
+
+def _with_part(
+    coalition: Coalition, p: int, said: Array, price: Array, premiums: tuple[Array, Array]
+) -> Programme:
+    """Return the programme of one who does not run the community, with its part in common rows."""
+    piece, place = coalition.pieces[p], coalition.place(p)
+    pool, rent, nominated = (
+        coalition.among(names)[place] for names in (POOL, RENT, ("deviation",))
+    )
+    band = np.where(pool, 0.0, BAND * np.abs(said).max(initial=0.0))
+    lower = np.where(nominated, -np.inf, said - band)
+    upper = np.where(nominated, np.inf, np.where(rent, said, said + band))
+    paid = np.where(pool | nominated, 0.0, coalition.system.dt_h * price[place])
+    programme = _within(piece, lower, upper, paid)
+    if not nominated.any():
+        return programme
+    at = len(piece.columns) + np.flatnonzero(nominated)
+    more, less = (premium[place[nominated]] for premium in premiums)
+    return _elastic(programme, at, said[nominated], (more, less))
 
 
 def _premiums(coalition: Coalition) -> tuple[Array, Array]:
@@ -169,19 +182,20 @@ def _elastic(
     return lengthened(wide, rows, wanted, wanted)
 
 
-def _with_part(piece: Piece, part: tuple[Array, Array], paid: Array) -> Programme:
+def _within(piece: Piece, least: Array, most: Array, paid: Array) -> Programme:
     """Return a participant's programme where what it does in common rows lies in a range.
 
     Args:
         piece: the participant's.
-        part: (couplings,) each, the range.
+        least: (couplings,).
+        most: (couplings,).
         paid: (couplings,) for what it does, per kW.
     """
     programme, columns = telling(piece)
     n = programme.numbers
     cost, lower, upper = n.cost.copy(), n.lower.copy(), n.upper.copy()
     cost[columns] = paid
-    for bound, wanted in zip((lower, upper), part, strict=True):
+    for bound, wanted in ((lower, least), (upper, most)):
         bound[columns] = np.clip(wanted, n.lower[columns], n.upper[columns])
     return replace(programme, numbers=replace(n, cost=cost, lower=lower, upper=upper))
 
