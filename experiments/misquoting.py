@@ -31,6 +31,7 @@ import joblib
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.bargaining.quoting import handed_on
 from experiments.misquoting_market import (
     GRID,
     KINDS,
@@ -41,7 +42,6 @@ from experiments.misquoting_market import (
     Played,
     best_response,
     load_market,
-    net_fines,
     record,
 )
 from mmg_env.errors import InputError
@@ -222,7 +222,7 @@ def _learned(source: str, size: Size, strength: float, seed: int) -> _Learned:
     drawing = stream(market.days.system.name, "val", 0, "misquoting, margins")
     margins = market.days.draw(chances, drawing)
     honest, played = market.play(np.zeros(margins.shape)), market.play(margins)
-    fines = net_fines(strength * played.hidden)
+    fines = handed_on(strength * played.hidden)
     band = (market.days.buy - market.days.sell)[..., None] * played.traded_kwh
     worth = band.sum(axis=(0, 1))
     gains = [best_response(market, margins, p, strength)[0] for p in range(margins.shape[-1])]

@@ -26,8 +26,9 @@ from numpy.typing import NDArray
 from stable_baselines3 import PPO
 from stable_baselines3.common.utils import LinearSchedule
 
+from baselines.bargaining.quoting import handed_on
 from experiments.apart import SETTINGS, OwnAdvantages, OwnScales
-from experiments.misquoting_market import GRID, KINDS, ROLES, SILENT, Market, net_fines
+from experiments.misquoting_market import GRID, KINDS, ROLES, SILENT, Market
 from experiments.sb3_vec import BatchVecEnv, Stepped
 from mmg_env.sources.random import stream
 
@@ -75,7 +76,7 @@ class QuotingVecEnv(BatchVecEnv):
         if t % days.system.steps_per_day == 0:
             self._audited = self._rng.random(self._shape) < AUDITED
         played = self._market.hour(t, np.where(days.role[:, t] == SILENT, 0.0, self._margins))
-        fines = net_fines(self._strength / AUDITED * self._audited * played.hidden)
+        fines = handed_on(self._strength / AUDITED * self._audited * played.hidden)
         saved = (self._paid_honestly[:, t] - played.paid - fines).astype(np.float32).ravel()
         self._t += 1
         over = self._t == days.role.shape[1]

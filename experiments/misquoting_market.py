@@ -27,6 +27,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from baselines.bargaining.quoting import handed_on
 from baselines.rules import RULES, RulePolicy, tuned_rule
 from mmg_env.actions import ActionCodec
 from mmg_env.batch import Batch
@@ -237,12 +238,6 @@ class Market:
         return np.asarray(np.select([role == 0, role == 1], [asks, bids], 0.0))
 
 
-def net_fines(fines: Array) -> Array:
-    """Return fines less the others' fines that one is handed: (..., participants), sums to 0."""
-    others = fines.sum(axis=-1, keepdims=True) - fines
-    return np.asarray(fines - others / (fines.shape[-1] - 1))
-
-
 def best_response(market: Market, margins: Array, who: int, strength: float) -> tuple[float, Array]:
     """Return the most that one participant gains by other margins while all others keep theirs.
 
@@ -265,7 +260,7 @@ def best_response(market: Market, margins: Array, who: int, strength: float) -> 
         changed = margins.copy()
         changed[..., who] = np.where(days.role[..., who] == SILENT, 0.0, own)
         played = market.play(changed)
-        return np.asarray((played.paid + net_fines(strength * played.hidden))[..., who])
+        return np.asarray((played.paid + handed_on(strength * played.hidden))[..., who])
 
     now = owed(margins[..., who])
     tried = np.stack([owed(float(margin)) for margin in GRID])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from baselines.bargaining.quoting import handed_on
 from baselines.rules import tuned_rule
 from experiments import misquoting
 from experiments.cli import app
@@ -22,7 +23,6 @@ from experiments.misquoting_market import (
     best_response,
     kinds_of,
     load_market,
-    net_fines,
     record,
 )
 from experiments.reproduce.misquoting_tables import every_table, plain, words
@@ -154,8 +154,8 @@ def test_payments_for_quotes_only_change_hands():
 
 
 def test_fines_go_to_the_others_in_equal_parts():
-    assert net_fines(np.array([6.0, 0.0, 3.0])) == pytest.approx([4.5, -4.5, 0.0])
-    fines = net_fines(np.random.default_rng(0).uniform(0.0, 9.0, (5, 7, 4)))
+    assert handed_on(np.array([6.0, 0.0, 3.0])) == pytest.approx([4.5, -4.5, 0.0])
+    fines = handed_on(np.random.default_rng(0).uniform(0.0, 9.0, (5, 7, 4)))
     assert fines.sum(axis=-1) == pytest.approx(np.zeros((5, 7)))
 
 
@@ -188,7 +188,7 @@ def test_the_best_response_brings_what_it_promises():
         own = np.nan_to_num(best)[days.role[..., who], days.kind]
         changed[..., who] = np.where(days.role[..., who] == SILENT, 0.0, own)
         played = market().play(changed)
-        owed = played.paid + net_fines(0.1 * played.hidden) - market().play(honest).paid
+        owed = played.paid + handed_on(0.1 * played.hidden) - market().play(honest).paid
         assert -owed[..., who].sum() / len(days.episodes) == pytest.approx(gain)
         assert np.isin(best[~np.isnan(best)], GRID[1:]).all()
         gains.append(gain)

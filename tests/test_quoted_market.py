@@ -5,7 +5,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from baselines.bargaining.bargain import uniform
+from baselines.bargaining.bargain import Bargain, uniform
 from baselines.bargaining.coalition import coalition_of
 from baselines.bargaining.margins import margins
 from baselines.bargaining.quoted_market import (
@@ -16,7 +16,7 @@ from baselines.bargaining.quoted_market import (
     find_equilibrium,
     regret_of,
 )
-from baselines.bargaining.quoting import DECEPTIVE, SUPPRESSED, fines, quoted_payments
+from baselines.bargaining.quoting import DECEPTIVE, SUPPRESSED, fines
 from mmg_env import load_system, nominal_episode
 from mmg_env.errors import InputError
 from tests.random_systems import random_episode, random_system
@@ -94,7 +94,7 @@ def test_the_outcome_depends_on_lies_alone(coalition, market):
 def test_gains_are_what_payments_on_quotes_and_fines_leave(market):
     lies = np.array([0.3, 0.0, 0.6, 0.9])
     outcome = market.outcome(lies)
-    paid = quoted_payments(outcome.savings, outcome.hidden, POWER)
+    paid = Bargain(outcome.savings - outcome.hidden, np.zeros(4), POWER).payments
     fined = fines(lies, market.honest.surplus, 2.0)
     gains = market.gains(lies, POWER, 2.0)
     np.testing.assert_allclose(outcome.savings - paid - fined, gains)

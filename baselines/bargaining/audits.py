@@ -21,26 +21,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from baselines.bargaining.known_days import Days, days
-from baselines.bargaining.quoting import FRICTION, MOST
+from baselines.bargaining.quoting import FRICTION, MOST, handed_on
 from mmg_env.errors import InputError
-
-__all__ = [
-    "Days",
-    "Detection",
-    "Expectation",
-    "Roc",
-    "Stage",
-    "days",
-    "detect",
-    "draw_lies",
-    "expect",
-    "next_trust",
-    "roc_of",
-    "scores_of",
-    "seized",
-    "trusted",
-]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -221,10 +203,7 @@ def seized(hidden: Array, flagged: Flags) -> Array:
         hidden: (..., participants) currency.
         flagged: (..., participants) who is audited.
     """
-    found = np.where(flagged, hidden, 0.0)
-    others = max(found.shape[-1] - 1, 1)
-    given = (found.sum(axis=-1, keepdims=True) - found) / others
-    return np.asarray(found - given) if found.shape[-1] > 1 else np.zeros_like(found)
+    return handed_on(np.where(flagged, hidden, 0.0))
 
 
 def next_trust(trust: Array, flagged: Flags) -> Array:

@@ -168,11 +168,23 @@ def fines(lies: Array, surplus: float, audits: float) -> Array:
         surplus: of honest participants, currency.
         audits: their strength, kappa.
     """
-    others = len(lies) - 1
-    if others == 0:
-        return np.zeros(1)
-    fined = audits * max(surplus, 0.0) * lies**2 / (2.0 * len(lies))
-    return np.asarray(fined - (fined.sum() - fined) / others)
+    return handed_on(audits * max(surplus, 0.0) * lies**2 / (2.0 * len(lies)))
+
+
+def handed_on(taken: Array) -> Array:
+    """Return what each pays where what is taken of one goes to the others in equal parts.
+
+    Args:
+        taken: (..., participants) currency.
+
+    Returns:
+        (..., participants) paid > 0, currency; the sum is 0, and so is each where one is alone.
+    """
+    count = taken.shape[-1]
+    if count == 1:
+        return np.zeros_like(taken)
+    others = taken.sum(axis=-1, keepdims=True) - taken
+    return np.asarray(taken - others / (count - 1))
 
 
 def hidden(lies: Array, surplus: float) -> Array:
@@ -183,18 +195,6 @@ def hidden(lies: Array, surplus: float) -> Array:
         surplus: what all save together in truth, currency.
     """
     return lies * surplus / len(lies)
-
-
-def quoted_payments(savings: Array, concealed: Array, power: Array) -> Array:
-    """Return what each pays where the centre sees quotes only, (participants,), currency.
-
-    Args:
-        savings: (participants,) what each saves in truth, currency.
-        concealed: (participants,) what it hides of that, currency.
-        power: (participants,) bargaining powers.
-    """
-    quoted = savings - concealed
-    return np.asarray(quoted - power * quoted.sum())
 
 
 def adjust(game: Game, damping: float = DAMPING) -> Adjustment:

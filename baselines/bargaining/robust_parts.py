@@ -59,11 +59,11 @@ class Part:
 
     def fixed(self, exchanged: Array) -> RobustProblem:
         """Return its robust day where what it does in common rows is given, (its couplings,)."""
-        scenes = tuple(
-            replace(own, programme=_held(own.programme, self.exchanged, exchanged))
-            for own in self.problem.scenes
-        )
-        return replace(self.problem, scenes=scenes)
+        scenes = []
+        for own in self.problem.scenes:
+            numbers = held(own.programme.numbers, self.exchanged, exchanged)
+            scenes.append(replace(own, programme=replace(own.programme, numbers=numbers)))
+        return replace(self.problem, scenes=tuple(scenes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,8 +205,3 @@ def _scene(own: Scene, piece: Piece, moves: Integers, offset: float) -> Scene:
         own.least[moves],
         own.most[moves],
     )
-
-
-def _held(programme: Programme, columns: Integers, values: Array) -> Programme:
-    """Return a programme with some columns fixed."""
-    return Programme(programme.name, programme.matrix, held(programme.numbers, columns, values))

@@ -57,11 +57,6 @@ def trades_of(system: System, flows: Array) -> Array:
     return np.asarray(system.dt_h * arrives[:, None, :] * share[None, :, :])
 
 
-def net_received(trades: Array) -> Array:
-    """Return what each receives less what it delivers, (participants, steps), kWh."""
-    return np.asarray(trades.sum(axis=0) - trades.sum(axis=1))
-
-
 @dataclass(frozen=True, eq=False)
 class Pairs:
     """Participants who trade with one another.
