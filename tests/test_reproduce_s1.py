@@ -289,6 +289,13 @@ def test_regretted_lies_are_not_called_an_equilibrium():
     assert "by 50 CNY at most" in of_lies(told)
 
 
+def test_lies_drawn_together_are_regretted_by_nobody():
+    for least, most in found().lied.together:
+        assert max(least.regret, most.regret) <= 1e-6 * found().lied.surplus
+        assert least.welfare_loss <= most.welfare_loss + 1e-9
+    assert "lies leave nobody more than 0.00 CNY to gain" in of_lies(found())
+
+
 def test_who_knows_more_finds_more():
     by = found().detected.found
     assert by[METERED].roc.area > by[PUBLIC].roc.area > 0.5

@@ -37,6 +37,7 @@ def lie_parts(findings: Findings, tables: Mapping[str, Table]) -> Iterator[Part]
             lie_chart(findings),
             as_html(tables[f"lies_{SHOWN}"]),
             folded(tables[f"lies_{UNIFORM}"]),
+            folded(tables["lies_together"]),
             folded(tables["lie_gains"]),
             folded(tables["adjustments"]),
         ],

@@ -13,7 +13,7 @@ from experiments.report.words import NOTHING
 from experiments.reproduce.misquoting_tables import every_table as misquoting_tables
 from experiments.reproduce.s1_cases import SHAPLEY, SHOWN
 from experiments.reproduce.s1_findings import Findings, currency
-from experiments.reproduce.s1_lies import STRENGTHS
+from experiments.reproduce.s1_lies import POWERS, STRENGTHS
 from experiments.reproduce.tables import Cell, Head, Table
 
 Array = NDArray[np.float64]
@@ -73,6 +73,25 @@ def lie_gains(findings: Findings) -> Table:
             gains = one.gains
             rows.append((power, MARKET, at.audits, *gains.tolist(), float(gains.sum())))
     return Table("lie_gains", "What everyone gains where quotes may lie", heads, tuple(rows))
+
+
+def drawn_together(findings: Findings) -> Table:
+    """Return lies of which none is regretted because all are drawn together."""
+    names = next(iter(findings.days.values())).names
+    heads = (
+        Head("audits", "strength", 1),
+        Head("drawn so that"),
+        *(Head(f"lie of {name}", "%, expected", 1) for name in names),
+        Head("surplus lost", "%, expected", 2),
+        Head("another lie would bring", f"{currency()}, at most", 2),
+    )
+    rows: list[tuple[Cell, ...]] = []
+    for audits, ends in zip(STRENGTHS, findings.lied.together, strict=True):
+        for how, one in zip(("least is lost", "most is lost"), ends, strict=True):
+            lost = 100.0 * max(one.welfare_loss, 0.0)
+            rows.append((audits, how, *(100.0 * one.mean).tolist(), lost, one.regret))
+    title = f"Lies drawn together, in the market, {POWERS[0]} powers"
+    return Table("lies_together", title, heads, tuple(rows))
 
 
 def adjustments(findings: Findings) -> Table:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from baselines.bargaining.audits import SIGMAS
+from baselines.bargaining.correlated_lies import Correlated
 from baselines.bargaining.quoted_market import Equilibrium
 from baselines.bargaining.quoting import DECEPTIVE
 from experiments.report.words import amount, number
@@ -41,7 +42,19 @@ def of_lies(findings: Findings) -> str:
         f"surplus goes to others than the powers say; with equal powers "
         f"{_rates(equal.redistributed)}. In the market the loss is found, not assumed: it is "
         f"{number(100.0 * max(market[0].welfare_loss, 0.0), 1)} % without audits, as trades that "
-        f"do not bear the margins do not take place, and {_regrets(market)}."
+        f"do not bear the margins do not take place, and {_regrets(market)}. "
+        f"{_together(found.together)}"
+    )
+
+
+def _together(drawn: Sequence[tuple[Correlated, Correlated]]) -> str:
+    """Return what lies drawn together leave to regret, and what they destroy without audits."""
+    least, most = (number(100.0 * max(one.welfare_loss, 0.0), 1) for one in drawn[0])
+    worst = max(one.regret for ends in drawn for one in ends)
+    return (
+        "Drawn together by somebody whom all trust, from a coarse grid, lies leave nobody more than "
+        f"{number(worst, 2)} {currency()} to gain by another, at any strength; without audits they "
+        f"destroy {least} to {most} %."
     )
 
 

@@ -6,6 +6,7 @@ Source: Bian & Ji 2025, section 4.1 for the question; both games and all strengt
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from baselines.bargaining.correlated_lies import Correlated, correlated_lies
 from baselines.bargaining.quoted_market import COARSE, GRID, Equilibrium, Lies, QuotedMarket
 from baselines.bargaining.quoted_market import against_audits as market_against_audits
 from baselines.bargaining.quoting import Adjustment, Effect, Game, adjust, against_audits
@@ -25,6 +26,8 @@ class Lied(NamedTuple):
         market: by bargaining power, what was found where lies are margins, likewise by strength.
         surplus: that market's, where all are honest, currency.
         grid: lies that were possible there.
+        together: where lies are drawn together from a coarse grid, those in which least and most is
+            lost, at every strength, at the first bargaining power.
     """
 
     analytic: Mapping[str, tuple[Effect, ...]]
@@ -32,6 +35,7 @@ class Lied(NamedTuple):
     market: Mapping[str, tuple[Equilibrium, ...]]
     surplus: float
     grid: Lies
+    together: tuple[tuple[Correlated, Correlated], ...]
 
 
 def lied(name: str, coarse: bool) -> Lied:
@@ -49,6 +53,7 @@ def lied(name: str, coarse: bool) -> Lied:
         {power: market_against_audits(market, powers[power], STRENGTHS, grid) for power in POWERS},
         market.honest.surplus,
         grid,
+        tuple(correlated_lies(market, powers[POWERS[0]], audits) for audits in STRENGTHS),
     )
 
 

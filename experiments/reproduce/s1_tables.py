@@ -15,6 +15,7 @@ from experiments.reproduce.s1_findings import Findings, currency, microgrids
 from experiments.reproduce.s1_lie_tables import (
     adjustments,
     detection,
+    drawn_together,
     lie_gains,
     lies,
     of_learners,
@@ -54,6 +55,7 @@ def every_table(findings: Findings) -> list[Table]:
         powers(findings),
         coalitions(findings),
         *(lies(findings, power) for power in POWERS),
+        drawn_together(findings),
         lie_gains(findings),
         adjustments(findings),
         detection(findings),
