@@ -1,18 +1,15 @@
 """The command `mmg reproduce s1`: a page that needs nothing else, and tables that add up."""
 
-import csv
-import re
 from functools import lru_cache
 from html import unescape
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from pages import check_files, left_by, page_in, read
 
 from baselines.bargaining.bargain import Bargain
 from baselines.bargaining.quoting import DECEPTIVE, FRICTION
 from baselines.negotiation import Residuals
-from experiments.cli import app
 from experiments.misquoting import Size as LearnerSize
 from experiments.reproduce import s1
 from experiments.reproduce.phrases import bulleted, listed
@@ -61,17 +58,8 @@ def found():
 def folder(tmp_path_factory):
     """Run the command on what has been found already."""
     out = tmp_path_factory.mktemp("s1")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(s1, "gather", lambda *_: found())
-        result = CliRunner().invoke(app, ["reproduce", "s1", "--quick", "--out", str(out)])
-    assert result.exit_code == 0, result.output
-    assert "Final costs and gains" in result.output
+    assert "Final costs and gains" in left_by("s1", s1, found(), out)
     return out
-
-
-def read(folder, name):
-    with (folder / f"{name}.csv").open(encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def column(rows, name, whose):
@@ -85,24 +73,18 @@ def column(rows, name, whose):
 
 
 def test_it_leaves_one_page_and_every_table(folder):
-    tables = every_table(found())
-    names = {table.file for table in tables}
-    assert len(names) == len(tables)
-    assert {path.stem for path in folder.glob("*.csv")} == names
-    assert not list(folder.glob("*.tmp*"))
+    check_files(folder, every_table(found()))
 
 
 def test_the_page_loads_nothing_and_says_what_it_does_not_reproduce(folder):
-    html = unescape((folder / "report.html").read_text(encoding="utf-8"))
-    assert not re.search(r'(?:src|href)="(?!#)', html)
-    assert not re.search(r"@import|url\((?!#)", html)
+    html = page_in(folder)
     for text in (CALIBRATED, QUICK_NOTICE, *NOT_REPRODUCED):
         assert text in html
     assert html.count("<svg") == (8 if available() else 7)
 
 
 def test_every_sentence_about_findings_is_on_the_page(folder):
-    html = unescape((folder / "report.html").read_text(encoding="utf-8"))
+    html = page_in(folder)
     sayings = (verdict, of_powers, of_haggling, of_trades, of_lies, of_detection, of_truth)
     for text in (*(say(found()) for say in sayings), of_costs(found(), NAME), of_paper()):
         assert text in html

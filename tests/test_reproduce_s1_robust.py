@@ -1,15 +1,12 @@
 """The command `mmg reproduce s1-robust`: a page that needs nothing else, and true tables."""
 
-import csv
-import re
 from functools import lru_cache
 from html import unescape
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
+from pages import check_files, left_by, page_in, read
 
-from experiments.cli import app
 from experiments.reproduce import s1_robust
 from experiments.reproduce.phrases import between
 from experiments.reproduce.s1_robust_cases import FULL, QUICK
@@ -50,41 +47,26 @@ def found():
 def folder(tmp_path_factory):
     """Run the command on what has been found already."""
     out = tmp_path_factory.mktemp("s1_robust")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(s1_robust, "gather", lambda *_: found())
-        result = CliRunner().invoke(app, ["reproduce", "s1-robust", "--quick", "--out", str(out)])
-    assert result.exit_code == 0, result.output
-    assert "The robust winter day in every way" in result.output
+    assert "The robust winter day in every way" in left_by("s1-robust", s1_robust, found(), out)
     return out
-
-
-def read(folder, name):
-    with (folder / f"{name}.csv").open(encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 # The page
 
 
 def test_it_leaves_one_page_and_every_table(folder):
-    names = {table.file for table in every_table(found())}
-    assert len(names) == len(every_table(found()))
-    assert {path.stem for path in folder.glob("*.csv")} == names
-    assert (folder / "report.html").is_file()
-    assert not list(folder.glob("*.tmp*"))
+    check_files(folder, every_table(found()))
 
 
 def test_the_page_loads_nothing_and_says_what_it_does_not_reproduce(folder):
-    html = unescape((folder / "report.html").read_text(encoding="utf-8"))
-    assert not re.search(r'(?:src|href)="(?!#)', html)
-    assert not re.search(r"@import|url\((?!#)", html)
+    html = page_in(folder)
     for text in (CALIBRATED, QUICK_NOTICE, *NOT_REPRODUCED):
         assert text in html
     assert html.count("<svg") == 6
 
 
 def test_every_sentence_about_findings_is_on_the_page(folder):
-    html = unescape((folder / "report.html").read_text(encoding="utf-8"))
+    html = page_in(folder)
     for say in (verdict, of_methods, of_contests, of_shortfalls, of_budgets, of_sets):
         assert say(found()) in html
 

@@ -1,12 +1,11 @@
 """The command `mmg reproduce s2`: a page that needs nothing else, and tables that agree with it."""
 
-import csv
-import re
 from functools import lru_cache
 from html import unescape
 
 import numpy as np
 import pytest
+from pages import check_files, left_by, page_in, read
 from typer.testing import CliRunner
 
 from experiments.cli import app
@@ -52,34 +51,19 @@ def found():
 def folder(tmp_path_factory):
     """Run the command on what has been found already."""
     out = tmp_path_factory.mktemp("s2")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(s2, "gather", lambda *_: found())
-        result = CliRunner().invoke(app, ["reproduce", "s2", "--quick", "--out", str(out)])
-    assert result.exit_code == 0, result.output
-    assert "The three values of the paper" in result.output
+    assert "The three values of the paper" in left_by("s2", s2, found(), out)
     return out
-
-
-def read(folder, name):
-    with (folder / f"{name}.csv").open(encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 # The page
 
 
 def test_it_leaves_one_page_and_every_table(folder):
-    names = {table.file for table in every_table(found())}
-    assert len(names) == len(every_table(found()))
-    assert {path.stem for path in folder.glob("*.csv")} == names
-    assert (folder / "report.html").is_file()
-    assert not list(folder.glob("*.tmp*"))
+    check_files(folder, every_table(found()))
 
 
 def test_the_page_loads_nothing_and_says_what_it_claims(folder):
-    html = unescape((folder / "report.html").read_text(encoding="utf-8"))
-    assert not re.search(r'(?:src|href)="(?!#)', html)
-    assert not re.search(r"@import|url\((?!#)", html)
+    html = page_in(folder)
     for text in (CALIBRATED, QUICK_NOTICE):
         assert text in html
     assert html.count("<svg") == 9

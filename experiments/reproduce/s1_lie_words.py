@@ -52,9 +52,9 @@ def _together(drawn: Sequence[tuple[Correlated, Correlated]]) -> str:
     least, most = (number(100.0 * max(one.welfare_loss, 0.0), 1) for one in drawn[0])
     worst = max(one.regret for ends in drawn for one in ends)
     return (
-        "Drawn together by somebody whom all trust, from a coarse grid, lies leave nobody more than "
-        f"{number(worst, 2)} {currency()} to gain by another, at any strength; without audits they "
-        f"destroy {least} to {most} %."
+        "Drawn together by somebody whom all trust, from a coarse grid, lies leave nobody more "
+        f"than {number(worst, 2)} {currency()} to gain by another, at any strength; without audits "
+        f"they destroy {least} to {most} %."
     )
 
 
