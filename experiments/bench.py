@@ -42,7 +42,7 @@ from experiments.report.leaderboard import Board, rank
 from experiments.report.words import columns
 from experiments.settlement import SettlementConfig, settlement_named
 from experiments.yaml_model import read_model
-from mmg_env.config_checks import did_you_mean
+from mmg_env.config_checks import known_words
 from mmg_env.config_devices import Count, Label, Model
 from mmg_env.config_file import config_directory
 from mmg_env.errors import ConfigError, InputError
@@ -181,9 +181,7 @@ def check_policy(policy: str, system: System) -> None:
 
 def unknown(kind: str, name: str, known: Sequence[str]) -> str:
     """Return the sentence for a name that does not exist."""
-    near = did_you_mean(name, known)
-    link = f"{near} Known" if near else "; known"
-    return f'no {kind} "{name}"{link}: {", ".join(known)}'
+    return f'no {kind} "{name}"{known_words(name, known)}'
 
 
 def run(plan: BenchmarkConfig, system: System) -> int:

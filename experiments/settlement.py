@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 from pydantic import Field
 
-from mmg_env.config_checks import did_you_mean
+from mmg_env.config_checks import known_words
 from mmg_env.config_devices import Label, Model
 from mmg_env.errors import InputError
 from mmg_env.trajectory import Array, Trajectory
@@ -58,9 +58,7 @@ def settlement_named(text: str) -> SettlementConfig | None:
     for name, known in (("rule", RULES), ("power", tuple(POWERS))):
         word = given.get(name, known[-1])
         if word not in known:
-            near = did_you_mean(word, known)
-            link = f"{near} Known" if near else "; known"
-            raise InputError(f'--settlement: no {name} "{word}"{link}: {", ".join(known)}')
+            raise InputError(f'--settlement: no {name} "{word}"{known_words(word, known)}')
     return SettlementConfig.model_validate(given)
 
 

@@ -54,6 +54,12 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f'; did you mean "{near}"?' if near else ""
 
 
+def known_words(word: str, known: Sequence[str]) -> str:
+    """Return the end of a sentence about an unknown word: the nearest, and all that are known."""
+    link = did_you_mean(word, known)
+    return f"{link} Known: {', '.join(known)}" if link else f"; known: {', '.join(known)}"
+
+
 def price_problems(buy: Sequence[float], sell: Sequence[float]) -> Iterator[Problem]:
     """Purchase must be at least max(0, sale) in each hour of the day."""
     for hour, (price, sale) in enumerate(zip(buy, sell, strict=True)):

@@ -15,7 +15,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from mmg_env.config import SplitsConfig, SystemConfig
-from mmg_env.config_checks import did_you_mean, path_text
+from mmg_env.config_checks import known_words, path_text
 from mmg_env.config_devices import Count, Label, Model, Switch
 from mmg_env.config_messages import problems_of, shown
 from mmg_env.config_overrides import ModelType, override
@@ -137,7 +137,7 @@ def _find(name_or_path: str | PathLike[str]) -> Path:
     if not isinstance(name_or_path, str) or looks_like_path or _exists(path):
         return path
     known = sorted({*suite_names(), *system_names()})
-    raise ConfigError(f"no system or suite {shown(name)}{_nearest(name, known)}")
+    raise ConfigError(f"no system or suite {shown(name)}{known_words(name, known)}")
 
 
 def _exists(path: Path) -> bool:
@@ -145,11 +145,6 @@ def _exists(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = did_you_mean(name, known)
-    return f"{near} Known: {', '.join(known)}" if near else f"; known: {', '.join(known)}"
 
 
 def _resolve(file: Path) -> _Resolved:
@@ -178,7 +173,7 @@ def _system_file(system: str, suite_file: Path, origin: Origin) -> Path:
     path = suite_file.parent / system
     if _exists(path):
         return path
-    sentence = f"{shown(system)} is neither a file nor a system{_nearest(system, system_names())}"
+    sentence = f"{shown(system)} is neither a file nor a system{known_words(system, system_names())}"
     raise ConfigError(f"{origin.text}: system: {sentence}")
 
 
