@@ -173,7 +173,9 @@ def _system_file(system: str, suite_file: Path, origin: Origin) -> Path:
     path = suite_file.parent / system
     if _exists(path):
         return path
-    sentence = f"{shown(system)} is neither a file nor a system{known_words(system, system_names())}"
+    sentence = (
+        f"{shown(system)} is neither a file nor a system{known_words(system, system_names())}"
+    )
     raise ConfigError(f"{origin.text}: system: {sentence}")
 
 
